@@ -1,0 +1,43 @@
+/** Something that changed, so that clients fetch it again (spec openagent-api §1.9). */
+export type ResourceEvent = {
+  type: 'resource'
+  resource:
+    | 'config'
+    | 'session'
+    | 'provider'
+    | 'model'
+    | 'mcp'
+    | 'vault'
+    | 'key'
+    | 'approval'
+    | 'scheduled_task'
+    | 'workflow'
+    | 'event'
+  action: 'created' | 'updated' | 'deleted' | 'changed'
+  id?: string
+  /** Only this handle may hear of it; everybody when left out. */
+  handle?: string
+}
+
+/** Everything that one feature may tell another without knowing it. */
+export type BusEvent = ResourceEvent | { type: 'stopping' } | { type: 'principal_revoked'; id: string }
+
+/** Publish and subscribe inside the process; listeners run in order and must not throw. */
+export type Bus = {
+  publish(event: BusEvent): void
+  /** Returns the function that unsubscribes. */
+  subscribe(listener: (event: BusEvent) => void): () => void
+}
+
+export function createBus(): Bus {
+  const listeners = new Set<(event: BusEvent) => void>()
+  return {
+    publish: (event) => {
+      for (const listener of [...listeners]) listener(event)
+    },
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+}

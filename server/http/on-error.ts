@@ -1,0 +1,47 @@
+import type { ErrorHandler, NotFoundHandler } from 'hono'
+import type { Problem } from '../../shared/problem.ts'
+import { AppError } from '../errors.ts'
+import type { Log } from '../system/log.ts'
+import type { AppEnv } from './env.ts'
+
+const RETRYABLE = new Set([408, 429, 502, 503, 504])
+
+/** The one place where a thrown error becomes an answer (RFC 9457, spec conventions §4.3). */
+export const onError = (log: Log): ErrorHandler<AppEnv> => (error, c) => {
+  const requestId = c.var.requestId ?? ''
+  if (error instanceof AppError) return problem(error, c.req.path, requestId)
+  log.error('http.failed', 'A request failed', {
+    requestId,
+    method: c.req.method,
+    path: c.req.path,
+    error: error.stack ?? String(error),
+  })
+  return problem(
+    new AppError('internal', 'Something went wrong in the server; its log has the details under this request id'),
+    c.req.path,
+    requestId,
+  )
+}
+
+export const onNotFound: NotFoundHandler<AppEnv> = (c) =>
+  problem(new AppError('not_found', `There is no ${c.req.method} ${c.req.path}`), c.req.path, c.var.requestId ?? '')
+
+/** `error` as an `application/problem+json` response. */
+export function problem(error: AppError, instance: string, requestId: string): Response {
+  const body: Problem & { instance: string } = {
+    type: `urn:gatehouse:problem:${error.code.replaceAll('_', '-')}`,
+    title: error.code.replaceAll('_', ' '),
+    status: error.status,
+    detail: error.message,
+    instance,
+    code: error.code,
+    error: error.message,
+    requestId,
+    retryable: RETRYABLE.has(error.status),
+    ...(error.errors.length > 0 ? { errors: error.errors } : {}),
+  }
+  return new Response(JSON.stringify(body), {
+    status: error.status,
+    headers: { 'content-type': 'application/problem+json; charset=utf-8', ...error.headers },
+  })
+}

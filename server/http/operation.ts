@@ -1,0 +1,131 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import * as v from 'valibot'
+import { demand, type Scope } from '../auth/principal.ts'
+import { AppError, type ErrorCode, type FieldError } from '../errors.ts'
+import type { AppEnv } from './env.ts'
+
+type Schema = v.GenericSchema<unknown, unknown>
+type Out<S> = S extends Schema ? v.InferOutput<S> : never
+
+/** What OpenAPI and the tests need to know of one route; the handler behind it sees only valid input. */
+export type OperationDoc = {
+  /** Stable `operationId`. */
+  id: string
+  summary: string
+  description?: string
+  /** `public` routes answer without a principal. */
+  scope: Scope | 'public'
+  body?: Schema
+  query?: Schema
+  /** Success status; 200 when left out. */
+  status?: number
+  /** A schema of the answer, or what it is in words. */
+  returns?: Schema | string
+  /** Media type of the answer when it is not JSON. */
+  media?: string
+  errors?: ErrorCode[]
+  /** Largest accepted body in bytes; 2 MiB when left out. */
+  limit?: number
+}
+
+const DOC = Symbol.for('gatehouse.operation')
+
+/** The documentation that a route handler carries, if it was made by `operation`. */
+export const docOf = (handler: unknown): OperationDoc | undefined =>
+  (handler as { [DOC]?: OperationDoc } | undefined)?.[DOC]
+
+/**
+ * The first handler of every route: checks the scope, then parses query and body against their schemas.
+ * Throws `forbidden`, `invalid_input` (each refused field named), `too_large`, `unsupported_media_type`.
+ */
+export function operation<B extends Schema | undefined = undefined, Q extends Schema | undefined = undefined>(
+  doc: OperationDoc & { body?: B; query?: Q },
+): MiddlewareHandler<AppEnv, string, { in: { json: Out<B>; query: Out<Q> }; out: { json: Out<B>; query: Out<Q> } }> {
+  const middleware: MiddlewareHandler<AppEnv> = async (c, next) => {
+    if (doc.scope !== 'public') demand(c.var.caller, doc.scope)
+    if (doc.query) c.req.addValidatedData('query', check(doc.query, c.req.query(), 'query'))
+    if (doc.body) c.req.addValidatedData('json', check(doc.body, await readJson(c, doc.limit), 'body'))
+    await next()
+  }
+  return Object.assign(middleware, { [DOC]: doc }) as never
+}
+
+function check(schema: Schema, value: unknown, where: string): object {
+  const result = v.safeParse(schema, value, { abortPipeEarly: true })
+  if (result.success) return result.output as object
+  const errors: FieldError[] = result.issues.slice(0, 20).map((issue) => ({
+    pointer: '/' + (issue.path ?? []).map((step) => String(step.key)).join('/'),
+    message: issue.message,
+  }))
+  const first = errors[0]!
+  const field = first.pointer.slice(1).replaceAll('/', '.') || where
+  throw new AppError('invalid_input', `${field}: ${first.message}`, { errors })
+}
+
+const MAX_DEPTH = 64
+
+/** The JSON body; an empty one reads as `{}` so that bodies made only of optional fields may be left out. */
+export async function readJson(c: Context, limit = 2 * 1024 * 1024): Promise<unknown> {
+  const bytes = await readBody(c, limit)
+  if (bytes.byteLength === 0) return {}
+  const type = c.req.header('content-type') ?? ''
+  if (!/^(application\/([\w.+-]+\+)?json|text\/plain)\b/i.test(type)) {
+    throw new AppError('unsupported_media_type', 'Send the body as JSON, with content-type: application/json')
+  }
+  return parseJson(bytes)
+}
+
+/** Parses UTF-8 JSON; throws `bad_request` for bad UTF-8, bad JSON and nesting deeper than 64. */
+export function parseJson(bytes: Uint8Array | string): unknown {
+  let text: string
+  try {
+    text = typeof bytes === 'string' ? bytes : new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new AppError('bad_request', 'The body is not valid UTF-8')
+  }
+  if (tooDeep(text)) throw new AppError('bad_request', `The body is nested deeper than ${MAX_DEPTH} levels`)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new AppError('bad_request', `The body is not valid JSON: ${(error as Error).message.slice(0, 200)}`)
+  }
+}
+
+/** Counts brackets outside strings before parsing, for a runtime's own parser may overflow its stack. */
+function tooDeep(text: string): boolean {
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0x22) {
+      for (i++; i < text.length && text.charCodeAt(i) !== 0x22; i++) if (text.charCodeAt(i) === 0x5c) i++
+    } else if (code === 0x7b || code === 0x5b) {
+      if (++depth > MAX_DEPTH) return true
+    } else if (code === 0x7d || code === 0x5d) depth--
+  }
+  return false
+}
+
+async function readBody(c: Context, limit: number): Promise<Uint8Array> {
+  const refuse = () => new AppError('too_large', `The body is larger than ${limit} bytes`)
+  const declared = c.req.header('content-length')
+  if (declared !== undefined) {
+    if (Number(declared) > limit) throw refuse()
+    return new Uint8Array(await c.req.arrayBuffer())
+  }
+  const stream = c.req.raw.body
+  if (!stream) return new Uint8Array()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength
+    if (size > limit) throw refuse()
+    chunks.push(chunk)
+  }
+  const all = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return all
+}

@@ -1,0 +1,30 @@
+import type { Caller } from '../auth/principal.ts'
+
+/** What a call changes: nothing, data of ours, or the world outside (design §6). */
+export type Effect = 'read' | 'write' | 'execute'
+
+export type ToolContext = {
+  caller: Caller
+  session_id: string
+  turn_id: string
+  call_id: string
+  /** Aborted when the turn is interrupted or out of time. */
+  signal: AbortSignal
+}
+
+/** Text for the model, and whether the call did what was asked. */
+export type ToolOutput = { ok: boolean; text: string }
+
+/**
+ * Something that a model may call. One shape for built-in tools, MCP servers and plugins.
+ * `run` may throw: `AppError` messages reach the model as a failed result, anything else as an internal failure.
+ */
+export type Tool = {
+  /** Dotted, `feature.verb`: `notes.search`. Sent to vendors with `.` as `_`. */
+  name: string
+  description: string
+  effect: Effect
+  /** JSON Schema of the input object. */
+  input_schema: Record<string, unknown>
+  run(input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput>
+}
