@@ -1,0 +1,209 @@
+import BlockingDatabase from 'libsql'
+import ThreadedDatabase from 'libsql/promise'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Result } from './engine.ts'
+import { readable, type Row, type SqlValue } from './values.ts'
+
+type Blocking = InstanceType<typeof BlockingDatabase>
+type Threaded = InstanceType<typeof ThreadedDatabase>
+type Bound = SqlValue[]
+type RawRow = Record<string, unknown>
+type RunInfo = { changes: number; lastInsertRowid: number | bigint }
+type BlockingStatement = { reader: boolean; all(args: Bound): RawRow[]; safeIntegers(on: boolean): unknown }
+type ThreadedStatement = {
+  reader: boolean
+  run(args: Bound): RunInfo
+  iterate(args: Bound): Promise<Iterable<RawRow>>
+  safeIntegers(on: boolean): unknown
+}
+
+/** Milliseconds that SQLite itself may wait for another process: it blocks the event loop, the rest waits in JavaScript. */
+const BUSY_TIMEOUT = 5
+const CACHED_STATEMENTS = 200
+/** Milliseconds on the event loop after which a statement counts as slow. */
+const SLOW = 4
+/** Rows are handed over on the event loop; after this many milliseconds it gets a turn for other work. */
+const ROW_BUDGET = 4
+
+type Cached<S> = { statement: S; slow: boolean }
+
+/** Least recently used statements of one connection. They are freed with garbage, so the loop gets a turn now and then. */
+class StatementCache<S> {
+  #entries = new Map<string, Cached<S>>()
+  #misses = 0
+
+  get(sql: string): Cached<S> | undefined {
+    const entry = this.#entries.get(sql)
+    if (!entry) return undefined
+    this.#entries.delete(sql)
+    this.#entries.set(sql, entry)
+    return entry
+  }
+
+  put(sql: string, statement: S, slow: boolean): Cached<S> {
+    if (this.#entries.size >= CACHED_STATEMENTS) this.#entries.delete(this.#entries.keys().next().value!)
+    const entry = { statement, slow }
+    this.#entries.set(sql, entry)
+    return entry
+  }
+
+  /** Lets native memory of dropped statements be freed: that only happens between turns of the event loop. */
+  async breathe(): Promise<void> {
+    if (++this.#misses % 50 === 0) await nextTurn()
+  }
+
+  drop(sql: string): void {
+    this.#entries.delete(sql)
+  }
+
+  clear(): void {
+    this.#entries.clear()
+  }
+}
+
+/** One connection for reads that take microseconds: it runs them right on the event loop. */
+export class QuickReader {
+  #db: Blocking
+  #cache = new StatementCache<BlockingStatement>()
+
+  constructor(path: string) {
+    this.#db = new BlockingDatabase(path, { timeout: BUSY_TIMEOUT })
+    this.#db.exec('pragma query_only = on')
+  }
+
+  /** The rows, or undefined when the statement scans or proved slow and must run on a `Connection`. */
+  async read(sql: string, args: Bound): Promise<Row[] | undefined> {
+    let entry = this.#cache.get(sql)
+    if (!entry) {
+      await this.#cache.breathe()
+      entry = this.#cache.get(sql) ?? this.#prepare(sql)
+    }
+    if (entry.slow) return undefined
+    const start = performance.now()
+    try {
+      return readable(entry.statement.all(args))
+    } catch (error) {
+      this.#cache.drop(sql)
+      throw error
+    } finally {
+      if (performance.now() - start > SLOW) entry.slow = true
+    }
+  }
+
+  #prepare(sql: string): Cached<BlockingStatement> {
+    const statement = this.#db.prepare(sql) as unknown as BlockingStatement
+    statement.safeIntegers(true)
+    return this.#cache.put(sql, statement, this.#scans(sql))
+  }
+
+  /** Whether the plan reads a whole table, sorts, or searches text: no bound on its time is known then. */
+  #scans(sql: string): boolean {
+    if (!/^\s*(select|with)\b/i.test(sql)) return true
+    const plan = this.#db.prepare(`explain query plan ${sql}`) as unknown as BlockingStatement
+    return plan.all([]).some(({ detail }) => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail)))
+  }
+
+  close(): void {
+    this.#cache.clear()
+    this.#db.close()
+  }
+}
+
+/** A connection that can work away from the event loop; its owner runs one thing at a time on it. */
+export class Connection {
+  #db: Threaded
+  #cache = new StatementCache<ThreadedStatement>()
+
+  private constructor(db: Threaded) {
+    this.#db = db
+  }
+
+  static async open(path: string, pragmas: string[]): Promise<Connection> {
+    const db = new ThreadedDatabase(path, { timeout: BUSY_TIMEOUT })
+    try {
+      for (const pragma of pragmas) await db.exec(`pragma ${pragma}`)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+    return new Connection(db)
+  }
+
+  get inTransaction(): boolean {
+    return (this.#db as unknown as { inTransaction: boolean }).inTransaction
+  }
+
+  /** Rows of a read, computed in another thread and handed over in slices. */
+  async read(sql: string, args: Bound): Promise<Row[]> {
+    const entry = await this.#statement(sql)
+    return this.#using(sql, () => stepAll(entry.statement, args))
+  }
+
+  /** Runs any statement; short writes on the event loop, those that proved slow in another thread. */
+  async execute(sql: string, args: Bound): Promise<Result> {
+    const entry = await this.#statement(sql)
+    return this.#using(sql, async () => {
+      if (entry.statement.reader) {
+        const rows = await stepAll(entry.statement, args)
+        return { rows, changes: rows.length, lastInsertRowid: 0n }
+      }
+      if (!entry.slow) {
+        const start = performance.now()
+        const info = entry.statement.run(args)
+        entry.slow = performance.now() - start > SLOW
+        return { rows: [], changes: info.changes, lastInsertRowid: BigInt(info.lastInsertRowid) }
+      }
+      await stepAll(entry.statement, args)
+      const [info] = await this.read('select changes() as changes, last_insert_rowid() as id', [])
+      return { rows: [], changes: Number(info?.changes), lastInsertRowid: BigInt(info?.id as number) }
+    })
+  }
+
+  /** Runs a statement without parameters in another thread: for what waits for the disk. */
+  async exec(sql: string): Promise<void> {
+    await this.#db.exec(sql)
+  }
+
+  /** Runs a short statement without rows on the event loop. */
+  async runNow(sql: string): Promise<void> {
+    const entry = await this.#statement(sql)
+    await this.#using(sql, async () => entry.statement.run([]))
+  }
+
+  close(): void {
+    this.#cache.clear()
+    this.#db.close()
+  }
+
+  async #statement(sql: string): Promise<Cached<ThreadedStatement>> {
+    const cached = this.#cache.get(sql)
+    if (cached) return cached
+    await this.#cache.breathe()
+    const statement = (await this.#db.prepare(sql)) as ThreadedStatement
+    statement.safeIntegers(true)
+    return this.#cache.put(sql, statement, false)
+  }
+
+  async #using<T>(sql: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      // A statement that failed half-way may still be open; a fresh one is not.
+      this.#cache.drop(sql)
+      throw error
+    }
+  }
+}
+
+async function stepAll(statement: ThreadedStatement, args: Bound): Promise<Row[]> {
+  const rows: RawRow[] = []
+  let turn = performance.now()
+  for (const row of await statement.iterate(args)) {
+    rows.push(row)
+    if (rows.length % 100 === 0 && performance.now() - turn > ROW_BUDGET) {
+      await nextTurn()
+      turn = performance.now()
+    }
+  }
+  return readable(rows)
+}
