@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import { type FSWatcher, watch } from 'node:fs'
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import process from 'node:process'
+
+/** SHA-256 in hexadecimal. */
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+/** The text of a file, or undefined when there is none. */
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+let written = 0
+
+/**
+ * Replaces a file so that a reader, or a crash, sees the old text or the new one and nothing between.
+ * Only the owner may read it, unless the file was already open to more.
+ */
+export async function writeAtomic(path: string, text: string): Promise<void> {
+  const mode = await stat(path).then((info) => info.mode & 0o777, () => 0o600)
+  const temporary = `${path}.${process.pid}-${++written}.tmp`
+  await mkdir(dirname(path), { recursive: true })
+  try {
+    const file = await open(temporary, 'w', mode)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
+/** Makes a rename in the folder survive a power cut; Windows has no such call and does not need it. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r').catch(() => undefined)
+  await folder?.sync().catch(() => undefined)
+  await folder?.close()
+}
+
+const POLL_MS = 2000
+const SETTLE_MS = 80
+
+/**
+ * Calls back when a file appears, changes, is replaced or goes away. The file is watched rather than its folder, for
+ * the database beside it changes all the time; a slow poll covers replaced files and file systems without events.
+ */
+export function watchFiles(paths: string[], changed: () => void): () => void {
+  const watchers = new Map<string, FSWatcher>()
+  const seen = new Map<string, string>()
+  let settle: ReturnType<typeof setTimeout> | undefined
+  let stopped = false
+
+  const soon = () => {
+    clearTimeout(settle)
+    if (!stopped) settle = setTimeout(changed, SETTLE_MS)
+  }
+  const forget = (path: string) => {
+    watchers.get(path)?.close()
+    watchers.delete(path)
+  }
+  const follow = (path: string) => {
+    try {
+      const watcher = watch(path, { persistent: false }, (kind) => {
+        // The name now means another file, or none: the poll below looks and follows it again.
+        if (kind === 'rename') forget(path)
+        soon()
+      })
+      watcher.on('error', () => forget(path))
+      watchers.set(path, watcher)
+    } catch {
+      // No file yet, or no events here: the poll goes on looking.
+    }
+  }
+  const look = async (path: string) => {
+    const info = await stat(path).catch(() => undefined)
+    if (stopped) return
+    const print = info ? `${info.ino} ${info.mtimeMs} ${info.size}` : ''
+    const before = seen.get(path)
+    seen.set(path, print)
+    if (before !== undefined && before !== print) {
+      forget(path)
+      soon()
+    }
+    if (info && !watchers.has(path)) follow(path)
+  }
+  const lookAtAll = () => paths.forEach((path) => void look(path))
+
+  lookAtAll()
+  const poll = setInterval(lookAtAll, POLL_MS)
+  poll.unref()
+  return () => {
+    stopped = true
+    clearInterval(poll)
+    clearTimeout(settle)
+    for (const path of paths) forget(path)
+  }
+}

@@ -1,0 +1,312 @@
+import {
+  type Config,
+  type ConfigProblem,
+  type ConfigVersion,
+  DATABASE_SECTIONS,
+  type EffectiveConfig,
+} from '../../shared/config.ts'
+import { type Caller, demand } from '../auth/principal.ts'
+import type { Bus } from '../bus/bus.ts'
+import { AppError, invalid, notFound } from '../errors.ts'
+import type { Log } from '../system/log.ts'
+import { maskText, parse, rewrite, unmaskText } from './document.ts'
+import type { Environment } from './environment.ts'
+import { etagOf, matches } from './etag.ts'
+import { readText, sha256, watchFiles, writeAtomic } from './file.ts'
+import { secretValues, withReferences } from './layers.ts'
+import { configPath, type ConfigSources, dotenvPath, evaluate, keepGood, loadConfig, type Loaded } from './load.ts'
+import { masked, unmasked } from './secrets.ts'
+import type { ConfigStore } from './store.ts'
+import { mergePatch, same, type Values, withValue } from './values.ts'
+
+/** Hears of each configuration that comes into force, with the names of the sections that differ. */
+export type ConfigListener = (current: Config, before: Config, sections: string[]) => void
+
+/** What a write answers. */
+export type ConfigWritten = { etag: string; restartRequired: boolean }
+
+export type ConfigService = {
+  /** What is in force now; frozen, and cheap to ask for. */
+  current(): Config
+  /** By dotted path. */
+  origins(): Loaded['origins']
+  /** Of the file as it was last read. */
+  etag(): string
+  /** The file's own text, secrets included: never for an answer. */
+  raw(): string
+  problems(): ConfigProblem[]
+  /** `.env` in the home below the environment of the process. */
+  variables(): Environment
+  /** Secrets in force, for the log to hide. */
+  secrets(): string[]
+  /** The file's settings, references unresolved, secrets masked. */
+  file(caller: Caller): unknown
+  /** The file's text, secrets masked. */
+  yaml(caller: Caller): Promise<string>
+  effective(caller: Caller): EffectiveConfig
+  validate(caller: Caller, yaml: string): Promise<ConfigProblem[]>
+  /** The whole file: settings (sections of the database are dropped), or YAML text. */
+  replace(caller: Caller, next: Values | string, ifMatch?: string): Promise<ConfigWritten>
+  /** One section: a merge patch (RFC 7396); `channels` is replaced whole; null removes. */
+  patchSection(
+    caller: Caller,
+    section: string,
+    value: unknown,
+    ifMatch?: string,
+  ): Promise<ConfigWritten & { value: unknown }>
+  history(caller: Caller): Promise<ConfigVersion[]>
+  version(caller: Caller, id: number): Promise<ConfigVersion & { yaml: string }>
+  restore(caller: Caller, id: number, ifMatch?: string): Promise<ConfigWritten>
+  /** Returns the function that unsubscribes. */
+  onChange(listener: ConfigListener): () => void
+  /** Ends the watching of the file and waits for a write that is under way. */
+  stop(): Promise<void>
+}
+
+export type ConfigDeps = ConfigSources & {
+  store: ConfigStore
+  bus: Bus
+  log: Log
+  now?: () => Date
+  /** Read before the database was open, as `database.url` must be; read here when left out. */
+  loaded?: Loaded
+}
+
+const BY_FILE = { kind: 'file', id: 'gatehouse.yaml', name: 'an edit of the file' }
+
+export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
+  const { home, store, bus, log, now = () => new Date() } = deps
+  const path = configPath(home)
+  let state = deps.loaded ?? await loadConfig(deps)
+  const started = state.config
+  const listeners = new Set<ConfigListener>()
+  // Writes and reloads one after the other, so that none starts from a text that another is about to replace.
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work)
+    last = result.catch(() => undefined)
+    return result
+  }
+  report(log, state.problems)
+
+  async function record(text: string | undefined, by: ConfigVersion['by']): Promise<void> {
+    if (text === undefined) return
+    const sha = sha256(text)
+    const [newest] = await store.list()
+    if (newest?.sha !== sha) await store.add({ at: now().getTime(), by, sha, text })
+  }
+
+  function accept(next: Loaded): void {
+    const before = state
+    state = next
+    const names = new Set([...Object.keys(next.config), ...Object.keys(before.config)])
+    const sections = [...names].filter((name) => !same(next.config[name], before.config[name]))
+    for (const id of sections) bus.publish({ type: 'resource', resource: 'config', action: 'updated', id })
+    if (sections.length === 0) bus.publish({ type: 'resource', resource: 'config', action: 'changed' })
+    if (sections.length === 0) return
+    log.info('config.changed', 'The configuration changed', { sections, restart_required: restartRequired() })
+    for (const listener of [...listeners]) listener(next.config, before.config, sections)
+  }
+
+  /** Only what is bound when the process starts: where it listens and which database it opened. */
+  const restartRequired = (): boolean => {
+    const bound = ({ server, database }: Config) => ({ host: server.host, port: server.port, database })
+    return !same(bound(state.config), bound(started))
+  }
+
+  const reload = () =>
+    inTurn(async () => {
+      const text = await readText(path)
+      const next = await evaluate(deps, text ?? '')
+      if (
+        sha256(text ?? '') === state.sha && (text === undefined) === (state.text === undefined) &&
+        same(next.variables, state.variables)
+      ) return
+      const before = state
+      await record(before.goodText === '' ? undefined : before.goodText, BY_FILE)
+      report(log, next.problems)
+      if (!next.good) {
+        state = { ...state, text, sha: next.sha, problems: next.problems, variables: next.variables }
+        bus.publish({ type: 'resource', resource: 'config', action: 'changed' })
+        return
+      }
+      await record(text, BY_FILE)
+      await keepGood(home, next.good)
+      accept({ ...next, ...next.good, text })
+    }).catch((error: unknown) => log.error('config.unreadable', 'The configuration could not be read again', { error }))
+
+  const stopWatching = watchFiles([path, dotenvPath(home)], () => void reload())
+
+  /** `next` is given the file as it is on disk at this moment, so that no edit by other means is lost unseen. */
+  const write = (
+    caller: Caller,
+    ifMatch: string | undefined,
+    next: (text: string, data: Values | undefined) => Promise<string>,
+  ) => {
+    demand(caller, 'admin')
+    return inTurn(async (): Promise<ConfigWritten> => {
+      const disk = await readText(path)
+      checkMatch(ifMatch, disk)
+      const parsed = disk === undefined ? {} : (await parse(disk)).data
+      const text = await next(disk ?? '', parsed)
+      const evaluated = await evaluate(deps, text)
+      if (!evaluated.good) throw refusal(evaluated.problems)
+      if (text !== disk) {
+        await record(disk, BY_FILE)
+        if (await readText(path) !== disk) throw changedMeanwhile()
+        await writeAtomic(path, text)
+        await record(text, { kind: caller.kind, id: caller.id, name: caller.name })
+        await keepGood(home, evaluated.good)
+      }
+      if (text !== state.text) accept({ ...evaluated, ...evaluated.good, text })
+      return { etag: etagOf(text), restartRequired: restartRequired() }
+    })
+  }
+
+  const describe = ({ id, at, by, sha, text }: Awaited<ReturnType<ConfigStore['list']>>[number]): ConfigVersion => ({
+    id,
+    at: at / 1000,
+    at_iso: new Date(at).toISOString(),
+    by,
+    sha,
+    bytes: new TextEncoder().encode(text).byteLength,
+    current: sha === state.sha,
+  })
+
+  const stored = async (id: number) => {
+    const version = await store.get(id)
+    if (!version) throw notFound('version', String(id))
+    return version
+  }
+
+  const known = () => secretValues(state.config)
+
+  return {
+    current: () => state.config,
+    origins: () => state.origins,
+    etag: () => etagOf(state.text ?? ''),
+    raw: () => state.text ?? '',
+    problems: () => state.problems,
+    variables: () => state.variables,
+    secrets: known,
+    file: (caller) => {
+      demand(caller, 'read')
+      return masked(state.data)
+    },
+    yaml: (caller) => {
+      demand(caller, 'admin')
+      return maskText(state.text ?? '', known())
+    },
+    effective: (caller) => {
+      demand(caller, 'read')
+      return {
+        values: masked(withReferences(state.config, state.data, state.origins)) as Values,
+        origins: state.origins,
+        problems: state.problems,
+        restart_required: restartRequired(),
+      }
+    },
+    validate: async (caller, yaml) => {
+      demand(caller, 'read')
+      return (await evaluate(deps, yaml)).problems
+    },
+    replace: (caller, next, ifMatch) =>
+      write(caller, ifMatch, async (text, data) => {
+        if (typeof next === 'string') return unmaskText(next, data ?? state.data)
+        const own = Object.entries(next).filter(([section]) => !isDatabaseSection(section))
+        const values = unmasked(Object.fromEntries(own), data ?? state.data) as Values
+        return rewrite(data === undefined ? '' : text, values)
+      }),
+    patchSection: async (caller, section, value, ifMatch) => {
+      if (isDatabaseSection(section)) {
+        throw invalid(section, 'is kept in the database; use its own routes, such as /api/providers and /api/models')
+      }
+      if (!/^[A-Za-z][\w-]{0,63}$/.test(section)) throw invalid('section', 'must be a name of letters, digits, - and _')
+      const written = await write(caller, ifMatch, async (text, data) => {
+        if (data === undefined) throw brokenFile()
+        const patch = unmasked(value, data[section], [section])
+        const next = section === 'channels' ? patch : mergePatch(data[section], patch)
+        if (next !== null) return rewrite(text, withValue(data, [section], next))
+        const { [section]: _, ...rest } = data
+        return rewrite(text, rest)
+      })
+      return { ...written, value: masked(state.data[section] ?? null, [section]) }
+    },
+    history: async (caller) => {
+      demand(caller, 'admin')
+      await inTurn(() => record(state.text, BY_FILE))
+      return (await store.list()).map(describe)
+    },
+    version: async (caller, id) => {
+      demand(caller, 'admin')
+      const version = await stored(id)
+      return { ...describe(version), yaml: await maskText(version.text, known()) }
+    },
+    restore: async (caller, id, ifMatch) => {
+      demand(caller, 'admin')
+      const { text } = await stored(id)
+      return write(caller, ifMatch, async () => text)
+    },
+    onChange: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    stop: async () => {
+      stopWatching()
+      await last
+    },
+  }
+}
+
+const isDatabaseSection = (section: string): boolean => (DATABASE_SECTIONS as readonly string[]).includes(section)
+
+function checkMatch(ifMatch: string | undefined, disk: string | undefined): void {
+  if (ifMatch === undefined) return
+  const etag = disk === undefined ? undefined : etagOf(disk)
+  if (ifMatch.trim() === '*' ? etag !== undefined : matches(ifMatch, etag ?? etagOf(''))) return
+  throw new AppError(
+    'precondition_failed',
+    'gatehouse.yaml has changed since you read it. Read it again, and repeat your change on what is there now.',
+    { headers: { etag: etag ?? etagOf('') } },
+  )
+}
+
+const changedMeanwhile = (): AppError =>
+  new AppError('conflict', 'gatehouse.yaml was changed by another program in this very moment. Try again.')
+
+const brokenFile = (): AppError =>
+  new AppError(
+    'conflict',
+    "gatehouse.yaml can't be read, so one section of it can't be changed. Mend the line that /api/config/effective " +
+      'names, or replace the whole file.',
+  )
+
+/** The problems of a text as fields, each with where it stands. */
+function refusal(problems: ConfigProblem[]): AppError {
+  const errors = problems.filter(({ severity }) => severity === 'error').map(({ path, message, line, column }) => ({
+    pointer: path ? `/${path.replaceAll('.', '/')}` : '',
+    message: path || line === null ? message : `line ${line}, column ${column}: ${message}`,
+  }))
+  const first = errors[0]
+  const field = first?.pointer.slice(1).replaceAll('/', '.')
+  return new AppError(
+    'invalid_input',
+    `${field ? `${field}: ` : ''}${first?.message ?? 'The configuration has an error'}`,
+    {
+      errors,
+    },
+  )
+}
+
+function report(log: Log, problems: ConfigProblem[]): void {
+  for (const { severity, message, path, origin, line, column } of problems) {
+    const where = line === null ? '' : ` (gatehouse.yaml, line ${line}, column ${column})`
+    const write = severity === 'error' ? log.error : log.warn
+    write(`config.${severity}`, `${path && origin === 'file' ? `${path}: ` : ''}${message}${where}`, {
+      path,
+      origin,
+      line,
+      column,
+    })
+  }
+}

@@ -1,0 +1,262 @@
+import * as v from 'valibot'
+
+/** Sections that live in the database: refused by PATCH and dropped by PUT, as OpenAgent's clients expect. */
+export const DATABASE_SECTIONS = ['providers', 'models', 'mcp', 'mcps', 'scheduled', 'scheduled_tasks'] as const
+
+const text = (title: string, description: string, max: number) =>
+  v.pipe(
+    v.string('must be text'),
+    v.maxLength(max, `must have at most ${max} characters`),
+    v.title(title),
+    v.description(description),
+  )
+
+const whole = (title: string, description: string, min: number, max: number) =>
+  v.pipe(
+    v.number('must be a number'),
+    v.integer('must be a whole number'),
+    v.minValue(min, `must be at least ${min}`),
+    v.maxValue(max, `must be at most ${max}`),
+    v.title(title),
+    v.description(description),
+  )
+
+const flag = (title: string, description: string) =>
+  v.pipe(v.boolean('must be true or false'), v.title(title), v.description(description))
+
+/** A name, an address or a range of addresses; the features that use it parse it further. */
+const Host = v.pipe(
+  v.string('must be text'),
+  v.regex(/^[\w.*:[\]-]+(\/\d{1,3})?$/, 'must be a host name, an address, or a range such as 10.0.0.0/8'),
+)
+
+const Address = v.pipe(
+  v.string('must be text'),
+  v.regex(
+    /^((\d{1,3}\.){3}\d{1,3}(\/([12]?\d|3[0-2]))?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(\/(\d{1,2}|1[01]\d|12[0-8]))?)$/,
+    'must be an address or a range such as 10.0.0.0/8',
+  ),
+)
+
+const Url = (schemes: string[], problem: string) =>
+  v.pipe(
+    v.string('must be text'),
+    v.check((value) => URL.canParse(value) && schemes.includes(new URL(value).protocol), problem),
+  )
+
+const Server = v.object({
+  host: v.optional(text('Listen on', 'Address to listen on; 0.0.0.0 opens it to the network', 255), '127.0.0.1'),
+  port: v.optional(whole('Port', '0 picks a free one', 0, 65535), 8765),
+  public_url: v.optional(
+    v.pipe(
+      Url(['http:', 'https:'], 'must be a URL that begins with http:// or https://'),
+      v.title('Public address'),
+      v.description('How others reach this server, for links and webhooks; may have a path'),
+    ),
+  ),
+  trusted_proxies: v.optional(
+    v.pipe(
+      v.array(Address, 'must be a list'),
+      v.title('Trusted proxies'),
+      v.description('Only these may say who the client is (X-Forwarded-For, X-Forwarded-Proto)'),
+    ),
+    [],
+  ),
+  allowed_hosts: v.optional(
+    v.pipe(
+      v.array(Host, 'must be a list'),
+      v.title('Allowed hosts'),
+      v.description('Names that the Host header may have, beside the address listened on and the public one'),
+    ),
+    [],
+  ),
+  cors_origins: v.optional(
+    v.pipe(
+      v.array(text('Origin', 'Such as https://app.example', 300), 'must be a list'),
+      v.title('Allowed origins'),
+      v.description('Web pages from elsewhere that may call the API'),
+    ),
+    [],
+  ),
+})
+
+const Database = v.object({
+  url: v.optional(
+    v.pipe(
+      Url(['file:', 'libsql:', 'https:', 'http:', 'wss:', 'ws:'], 'must begin with file:, libsql:// or https://'),
+      v.check((value) => !/[?&]authToken=/i.test(value), 'must not hold the token; put it in database.auth_token'),
+      v.title('Database'),
+      v.description('A libSQL address; gatehouse.db in the home folder when left out'),
+    ),
+  ),
+  auth_token: v.optional(
+    v.pipe(text('Database token', 'Token of a remote libSQL server', 8192), v.metadata({ secret: true })),
+  ),
+})
+
+const Sessions = v.object({
+  queue_policy: v.optional(
+    v.pipe(
+      v.picklist(['fifo', 'merge', 'interrupt'], 'must be fifo, merge or interrupt'),
+      v.title('Text during a running turn'),
+      v.description('fifo: it waits; merge: waiting texts are joined; interrupt: it cancels the running turn'),
+    ),
+    'fifo',
+  ),
+  max_parallel_turns: v.optional(
+    whole('Turns at once', 'Turns that run at the same time, over all sessions', 1, 1000),
+    8,
+  ),
+  max_queue: v.optional(whole('Waiting turns', 'Turns that may wait in one session', 1, 1000), 20),
+  auto_title: v.optional(flag('Name sessions', 'Give a session a title after its first turn'), true),
+})
+
+const Agent = v.object({
+  max_steps: v.optional(whole('Steps', 'Model calls in one turn', 1, 1000), 50),
+  turn_timeout_seconds: v.optional(whole('Time of a turn', 'Seconds until a turn is stopped', 5, 86_400), 900),
+  max_cost_usd_per_turn: v.optional(
+    v.pipe(
+      v.number('must be a number'),
+      v.minValue(0, 'must not be negative'),
+      v.title('Cost of a turn'),
+      v.description('US dollars; no limit when left out'),
+    ),
+  ),
+  max_output_tokens: v.optional(whole('Length of an answer', 'Tokens of one model call', 1, 10_000_000)),
+  compact_at_percent: v.optional(
+    whole('Compact at', "Percent of the model's window at which older messages are summarised", 10, 100),
+    80,
+  ),
+  approval_timeout_seconds: v.optional(
+    whole('Time to approve', 'Seconds until an unanswered approval counts as denied', 5, 2_592_000),
+    3600,
+  ),
+})
+
+const Uploads = v.object({
+  max_bytes: v.optional(whole('Largest upload', 'Bytes', 1, 10 * 1024 ** 3), 100 * 1024 ** 2),
+})
+
+const Outbound = v.object({
+  allow: v.optional(
+    v.pipe(
+      v.array(Host, 'must be a list'),
+      v.title('Allowed private destinations'),
+      v.description('Hosts and ranges that requests made for a user or a model may reach although they are private'),
+    ),
+    [],
+  ),
+})
+
+const Logging = v.object({
+  level: v.optional(
+    v.pipe(
+      v.picklist(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error'),
+      v.title('Level'),
+      v.description('Less important entries are left out'),
+    ),
+    'info',
+  ),
+})
+
+const DreamMode = v.looseObject({
+  enabled: v.optional(flag('Nightly upkeep', 'Tidy the vault and fold old sessions into notes'), false),
+  time: v.optional(
+    v.pipe(
+      v.string('must be text'),
+      v.regex(/^([01]?\d|2[0-3]):[0-5]\d$/, 'must be a time such as 03:30'),
+      v.title('Time'),
+      v.description('HH:MM'),
+    ),
+    '03:00',
+  ),
+})
+
+const AutoUpdate = v.looseObject({
+  enabled: v.optional(flag('Look for updates', 'Look for new versions by schedule'), false),
+  mode: v.optional(
+    v.pipe(v.picklist(['auto', 'notify', 'manual'], 'must be auto, notify or manual'), v.title('Mode')),
+    'notify',
+  ),
+  check_interval: v.optional(text('When', 'A cron expression', 200), '17 */6 * * *'),
+})
+
+/**
+ * `gatehouse.yaml` and what the environment and flags add to it. Titles and descriptions draw the settings form;
+ * `metadata({ secret: true })` keeps a value out of every answer. Sections that are not listed are kept.
+ */
+export const Config = v.looseObject({
+  name: v.optional(
+    v.pipe(text('Name', 'What the agent is called', 100), v.minLength(1, 'must not be empty')),
+    'Gatehouse',
+  ),
+  system_prompt: v.optional(
+    text('Instructions', 'What the model is told before every conversation', 200_000),
+    'You are a helpful personal assistant. Answer in the language of the person you talk to, briefly and to the ' +
+      'point. Use your tools when they help, say what you did, and say so when you do not know.',
+  ),
+  server: v.optional(v.pipe(Server, v.title('Server')), {}),
+  database: v.optional(v.pipe(Database, v.title('Database')), {}),
+  sessions: v.optional(v.pipe(Sessions, v.title('Sessions')), {}),
+  agent: v.optional(v.pipe(Agent, v.title('Agent'), v.description('Limits of a turn')), {}),
+  uploads: v.optional(v.pipe(Uploads, v.title('Uploads')), {}),
+  outbound: v.optional(v.pipe(Outbound, v.title('Outbound requests')), {}),
+  logging: v.optional(v.pipe(Logging, v.title('Log')), {}),
+  channels: v.optional(
+    v.pipe(
+      v.record(
+        v.string(),
+        v.record(v.string(), v.unknown(), 'must be a group of settings'),
+        'must be a group of channels',
+      ),
+      v.title('Channels'),
+      v.description('Chat platforms by name: a token and who may write, or a plugin to start'),
+    ),
+    {},
+  ),
+  dream_mode: v.optional(v.pipe(DreamMode, v.title('Nightly upkeep')), {}),
+  auto_update: v.optional(v.pipe(AutoUpdate, v.title('Updates')), {}),
+})
+export type Config = v.InferOutput<typeof Config>
+
+/** Where a value comes from; later ones win. */
+export type Origin = 'default' | 'file' | '.env' | 'environment' | 'flag'
+
+/** Something wrong, or odd, with the configuration; lines and columns count from 1. */
+export type ConfigProblem = {
+  severity: 'error' | 'warning'
+  message: string
+  /** Dotted, such as `server.port`; null when the text itself can't be read. */
+  path: string | null
+  origin: Origin
+  line: number | null
+  column: number | null
+}
+
+/** `GET /api/config/effective`. */
+export type EffectiveConfig = {
+  values: Record<string, unknown>
+  /** By dotted path: `{'server.port': 'environment'}`. */
+  origins: Record<string, Origin>
+  problems: ConfigProblem[]
+  /** Whether a change waits for a restart. */
+  restart_required: boolean
+}
+
+/** One kept version of `gatehouse.yaml`. */
+export type ConfigVersion = {
+  id: number
+  /** Epoch seconds. */
+  at: number
+  at_iso: string
+  /** `kind` is `file` when somebody edited the file by other means. */
+  by: { kind: string; id: string; name: string }
+  sha: string
+  bytes: number
+  current: boolean
+}
+
+export const ValidateConfigInput = v.object({
+  yaml: v.pipe(v.string('must be text'), v.maxLength(1_048_576, 'is longer than 1 MiB')),
+})
+export type ValidateConfigInput = v.InferOutput<typeof ValidateConfigInput>
