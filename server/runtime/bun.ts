@@ -29,7 +29,11 @@ type BunServer = {
 }
 type Process = {
   pid: number
-  stdin: { write(chunk: Uint8Array): number; flush(): number | Promise<number>; end(): number | Promise<number> }
+  stdin: {
+    write(chunk: Uint8Array): number
+    flush(): number | Promise<number> | undefined
+    end(): number | Promise<number> | undefined
+  }
   stdout: ReadableStream<Uint8Array>
   stderr: ReadableStream<Uint8Array>
   exited: Promise<number>
@@ -148,24 +152,29 @@ async function start(command: string, args: string[], options: SpawnOptions = {}
     stdout: 'pipe',
     stderr: 'pipe',
   })
+  /** Set by the exit, and by the first broken write: Bun only reports that one. */
   let gone = false
+  let ended = false
   const waiting = new Set<() => void>()
   const exited = child.exited.then(() => {
-    gone = true
+    gone = ended = true
     for (const wake of waiting) wake()
     return { code: child.signalCode ? null : child.exitCode, signal: child.signalCode }
   })
-  /** Bun reports nothing when the child is gone, and a flush to one that dies may never end. */
-  const settled = (work: unknown) =>
-    !(work instanceof Promise) ? undefined : new Promise<void>((resolve) => {
+  /** A flush to a child that dies may never end. */
+  const settled = (work: Promise<number>) =>
+    new Promise<void>((resolve) => {
       waiting.add(resolve)
       const done = () => {
         waiting.delete(resolve)
         resolve()
       }
-      work.then(done, done)
+      work.then(done, () => {
+        gone = true
+        done()
+      })
     })
-  const kill = (signal: Signal) => gone ? undefined : child.kill(signal)
+  const kill = (signal: Signal) => ended ? undefined : child.kill(signal)
   return {
     pid: child.pid,
     stdout: child.stdout,
@@ -174,10 +183,15 @@ async function start(command: string, args: string[], options: SpawnOptions = {}
     async write(chunk) {
       if (gone) throw childGone()
       child.stdin.write(chunk)
-      await settled(child.stdin.flush())
-      if (gone) throw childGone()
+      const flushed = child.stdin.flush()
+      if (flushed instanceof Promise) await settled(flushed)
+      // Bun throws nothing when the pipe broke: `flush` just gives nothing.
+      if (gone || flushed === undefined) throw childGone()
     },
-    closeStdin: async () => gone ? undefined : await settled(child.stdin.end()),
+    async closeStdin() {
+      const closed = gone ? undefined : child.stdin.end()
+      if (closed instanceof Promise) await settled(closed)
+    },
     kill: (signal = 'SIGTERM') => kill(signal),
     killGroup: (signal = 'SIGTERM') => group ? signalGroup(child.pid, signal) : kill(signal),
   }
