@@ -74,9 +74,11 @@ export function watchFiles(paths: string[], changed: () => void): () => void {
   const follow = (path: string) => {
     try {
       const watcher = watch(path, { persistent: false }, (kind) => {
-        // The name now means another file, or none: the poll below looks and follows it again.
-        if (kind === 'rename') forget(path)
         soon()
+        if (kind !== 'rename') return
+        // The name now means another file, or none for a moment: follow it again.
+        forget(path)
+        setTimeout(() => void look(path), SETTLE_MS).unref()
       })
       watcher.on('error', () => forget(path))
       watchers.set(path, watcher)

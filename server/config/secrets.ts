@@ -25,7 +25,8 @@ export const masked = (values: unknown, at: string[] = []): unknown =>
   mapLeaves(values, (value, path) => isSecret(value, path) ? mask(value) : value, at)
 
 /**
- * What a client sent, with masks that it got from us replaced by the secrets behind them.
+ * What a client sent for the place `at`, with masks that it got from us replaced by the secrets of `old`, the whole
+ * configuration before.
  * Throws `invalid_input` for a mask that stands for nothing, lest asterisks be saved as a secret.
  */
 export const unmasked = (values: unknown, old: unknown, at: string[] = []): unknown =>

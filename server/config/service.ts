@@ -224,7 +224,7 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
       if (!/^[A-Za-z][\w-]{0,63}$/.test(section)) throw invalid('section', 'must be a name of letters, digits, - and _')
       const written = await write(caller, ifMatch, async (text, data) => {
         if (data === undefined) throw brokenFile()
-        const patch = unmasked(value, data[section], [section])
+        const patch = unmasked(value, data, [section])
         const next = section === 'channels' ? patch : mergePatch(data[section], patch)
         if (next !== null) return rewrite(text, withValue(data, [section], next))
         const { [section]: _, ...rest } = data

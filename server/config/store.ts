@@ -1,9 +1,10 @@
-import { type Kysely, sql } from 'kysely'
+import type { Generated, Selectable } from 'kysely'
+import type { Db } from '../db/open.ts'
 import type { Secrets } from '../secrets/service.ts'
 
 type Tables = {
   config_history: {
-    id: number
+    id: Generated<number>
     at: number
     by_kind: string
     by_id: string
@@ -34,11 +35,11 @@ export type ConfigStore = {
 }
 
 export function createConfigStore(
-  { kysely, secrets }: { kysely: Kysely<unknown>; secrets: Pick<Secrets, 'seal' | 'open'> },
+  { kysely, secrets }: { kysely: Db; secrets: Pick<Secrets, 'seal' | 'open'> },
 ): ConfigStore {
   const db = kysely.withTables<Tables>()
   const versions = () => db.selectFrom('config_history').selectAll().orderBy('id', 'desc')
-  const fromRow = (row: Tables['config_history']): StoredVersion => ({
+  const fromRow = (row: Selectable<Tables['config_history']>): StoredVersion => ({
     id: Number(row.id),
     at: Number(row.at),
     by: { kind: row.by_kind, id: row.by_id, name: row.by_name },
@@ -53,7 +54,6 @@ export function createConfigStore(
     },
     add: async ({ at, by, sha, text }) => {
       await db.insertInto('config_history').values({
-        id: sql<number>`null`,
         at,
         by_kind: by.kind,
         by_id: by.id,
