@@ -9,23 +9,44 @@ type Threaded = InstanceType<typeof ThreadedDatabase>
 type Bound = SqlValue[]
 type RawRow = Record<string, unknown>
 type RunInfo = { changes: number; lastInsertRowid: number | bigint }
-type BlockingStatement = { reader: boolean; all(args: Bound): RawRow[]; safeIntegers(on: boolean): unknown }
-type ThreadedStatement = {
-  reader: boolean
-  run(args: Bound): RunInfo
-  iterate(args: Bound): Promise<Iterable<RawRow>>
-  safeIntegers(on: boolean): unknown
-}
+type AnyStatement = { reader: boolean; get(args: Bound): unknown; safeIntegers(on: boolean): unknown }
+type BlockingStatement = AnyStatement & { all(args: Bound): RawRow[] }
+type ThreadedStatement = AnyStatement & { run(args: Bound): RunInfo; iterate(args: Bound): Promise<Iterable<RawRow>> }
 
 /** Milliseconds that SQLite itself may wait for another process: it blocks the event loop, the rest waits in JavaScript. */
 const BUSY_TIMEOUT = 5
 const CACHED_STATEMENTS = 200
-/** Milliseconds on the event loop after which a statement counts as slow. */
-const SLOW = 4
 /** Rows are handed over on the event loop; after this many milliseconds it gets a turn for other work. */
 const ROW_BUDGET = 4
 
-type Cached<S> = { statement: S; slow: boolean }
+type Cached<S> = { statement: S; pace: Pace }
+
+/**
+ * Whether a statement is let onto the event loop. One that took long goes to another thread for a while, and for
+ * longer each time; a single stall may have been the machine's, so it is tried again.
+ */
+class Pace {
+  #scans: boolean
+  #until = 0
+  #pause = 5000
+  #last = 0
+
+  constructor(scans: boolean) {
+    this.#scans = scans
+  }
+
+  get slow(): boolean {
+    return this.#scans || (this.#until > 0 && performance.now() < this.#until)
+  }
+
+  took(ms: number): void {
+    if (ms > 20 || (ms > 4 && this.#last > 4)) {
+      this.#pause = Math.min(this.#pause * 2, 600_000)
+      this.#until = performance.now() + this.#pause
+    }
+    this.#last = ms
+  }
+}
 
 /** Least recently used statements of one connection. They are freed with garbage, so the loop gets a turn now and then. */
 class StatementCache<S> {
@@ -40,9 +61,9 @@ class StatementCache<S> {
     return entry
   }
 
-  put(sql: string, statement: S, slow: boolean): Cached<S> {
+  put(sql: string, statement: S, scans = false): Cached<S> {
     if (this.#entries.size >= CACHED_STATEMENTS) this.#entries.delete(this.#entries.keys().next().value!)
-    const entry = { statement, slow }
+    const entry = { statement, pace: new Pace(scans) }
     this.#entries.set(sql, entry)
     return entry
   }
@@ -78,7 +99,7 @@ export class QuickReader {
       await this.#cache.breathe()
       entry = this.#cache.get(sql) ?? this.#prepare(sql)
     }
-    if (entry.slow) return undefined
+    if (entry.pace.slow) return undefined
     const start = performance.now()
     try {
       return readable(entry.statement.all(args))
@@ -86,7 +107,7 @@ export class QuickReader {
       this.#cache.drop(sql)
       throw error
     } finally {
-      if (performance.now() - start > SLOW) entry.slow = true
+      entry.pace.took(performance.now() - start)
     }
   }
 
@@ -100,7 +121,9 @@ export class QuickReader {
   #scans(sql: string): boolean {
     if (!/^\s*(select|with)\b/i.test(sql)) return true
     const plan = this.#db.prepare(`explain query plan ${sql}`) as unknown as BlockingStatement
-    return plan.all([]).some(({ detail }) => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail)))
+    const steps = plan.all([])
+    reset(plan)
+    return steps.some(({ detail }) => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail)))
   }
 
   close(): void {
@@ -136,7 +159,9 @@ export class Connection {
   /** Rows of a read, computed in another thread and handed over in slices. */
   async read(sql: string, args: Bound): Promise<Row[]> {
     const entry = await this.#statement(sql)
-    return this.#using(sql, () => stepAll(entry.statement, args))
+    const rows = await this.#using(sql, () => stepAll(entry.statement, args))
+    if (/^\s*explain\b/i.test(sql)) reset(entry.statement)
+    return rows
   }
 
   /** Runs any statement; short writes on the event loop, those that proved slow in another thread. */
@@ -147,10 +172,10 @@ export class Connection {
         const rows = await stepAll(entry.statement, args)
         return { rows, changes: rows.length, lastInsertRowid: 0n }
       }
-      if (!entry.slow) {
+      if (!entry.pace.slow) {
         const start = performance.now()
         const info = entry.statement.run(args)
-        entry.slow = performance.now() - start > SLOW
+        entry.pace.took(performance.now() - start)
         return { rows: [], changes: info.changes, lastInsertRowid: BigInt(info.lastInsertRowid) }
       }
       await stepAll(entry.statement, args)
@@ -181,7 +206,7 @@ export class Connection {
     await this.#cache.breathe()
     const statement = (await this.#db.prepare(sql)) as ThreadedStatement
     statement.safeIntegers(true)
-    return this.#cache.put(sql, statement, false)
+    return this.#cache.put(sql, statement)
   }
 
   async #using<T>(sql: string, work: () => Promise<T>): Promise<T> {
@@ -194,6 +219,12 @@ export class Connection {
     }
   }
 }
+
+/**
+ * Ends an `explain`, which the binding leaves open after its last row: its connection would see no later commit.
+ * `get` is what the binding resets after.
+ */
+const reset = (explain: AnyStatement) => void explain.get([])
 
 async function stepAll(statement: ThreadedStatement, args: Bound): Promise<Row[]> {
   const rows: RawRow[] = []
