@@ -1,0 +1,73 @@
+// Prepares a fresh clone; also runs on the system's Node 20, so it is plain JavaScript. `node server/setup.mjs [--ui]`
+// installs the packages once per lock file and, with --ui, builds the control UI once per state of its sources.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+
+const BINARIES = join(process.cwd(), 'node_modules/.bin')
+const NOT_SOURCES = new Set(['node_modules', 'build', '.svelte-kit', 'dist'])
+
+if (Number(process.versions.node.split('.')[0]) < 20) {
+  console.error(`Gatehouse needs Node 20.19 or newer to set itself up; this is ${process.version}`)
+  process.exit(1)
+}
+
+const lock = hash([readFileSync('package-lock.json'), process.platform, process.arch])
+once('node_modules/.setup', lock, () => {
+  console.error('setup: installing packages')
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+})
+if (process.argv.includes('--ui')) buildUi()
+
+function buildUi() {
+  if (!existsSync('web/vite.config.ts')) {
+    console.error('setup: web/vite.config.ts is missing, so there is no control UI to build')
+    return
+  }
+  // The types of shared/ are compiled into the page.
+  const sources = [...filesBelow('web'), ...filesBelow('shared')].sort()
+  const state = hash([lock, ...sources.flatMap((file) => [file, readFileSync(file)])])
+  once('web/build/.setup', state, () => {
+    console.error('setup: building the control UI')
+    run('vite', ['build', '--logLevel', 'warn'], 'web')
+  })
+}
+
+/** Does the work unless the stamp says that it was done for this state; a work that fails leaves no stamp. */
+function once(stamp, state, work) {
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return
+  work()
+  mkdirSync(join(stamp, '..'), { recursive: true })
+  writeFileSync(stamp, state)
+}
+
+function run(command, args, cwd = '.') {
+  const { status, error } = spawnSync(command, args, {
+    cwd,
+    // stdout belongs to the program that runs after the set-up.
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+    env: { ...process.env, PATH: `${BINARIES}${delimiter}${process.env.PATH ?? ''}` },
+  })
+  if (status === 0) return
+  console.error(`setup: "${command} ${args.join(' ')}" failed${error ? `: ${error.message}` : ''}`)
+  process.exit(status || 1)
+}
+
+function filesBelow(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    if (NOT_SOURCES.has(entry.name) || entry.name.endsWith('.timestamp')) return []
+    const path = `${folder}/${entry.name}`
+    return entry.isDirectory() ? filesBelow(path) : entry.isFile() ? [path] : []
+  })
+}
+
+function hash(parts) {
+  const sum = createHash('sha256')
+  for (const part of parts) sum.update(part).update('\0')
+  return sum.digest('hex')
+}

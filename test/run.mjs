@@ -1,0 +1,142 @@
+// Runs every suite: the same files on Node, Deno and Bun, then the browser. `--fast` runs the quick ones on Node only.
+// The last line is always `N passed, N failed, N skipped`.
+import { spawn } from 'node:child_process'
+import { existsSync, globSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+
+const MINUTE = 60_000
+const fast = process.argv.includes('--fast')
+const all = ['test', 'server', 'shared', 'plugins']
+  .flatMap((folder) =>
+    globSync(`${folder}/**/*.test.ts`, { exclude: (path) => /node_modules|test\/(bench|e2e)/.test(path) })
+  )
+  .map((file) => file.replaceAll('\\', '/'))
+  .sort()
+// Faults kill real processes and fill real disks: once is enough, unless the file is named after a runtime.
+const isFault = (file) => file.startsWith('test/faults/')
+const everywhere = all.filter((file) => !isFault(file))
+const filesOf = (runtime) => all.filter((file) => isFault(file) ? file.endsWith(`.${runtime}.test.ts`) : true)
+const faultsOnNode = all.filter((file) => isFault(file) && !/\.(deno|bun)\.test\.ts$/.test(file))
+
+const node = {
+  name: 'node',
+  command: ['node', '--test', '--test-reporter=spec', '--test-force-exit', '--test-concurrency=2'],
+  read: (
+    out,
+  ) => [
+    count(out, /^ℹ pass (\d+)/m),
+    count(out, /^ℹ (?:fail) (\d+)/m) + count(out, /^ℹ cancelled (\d+)/m),
+    count(out, /^ℹ (?:skipped) (\d+)/m) + count(out, /^ℹ todo (\d+)/m),
+  ],
+}
+
+const suites = fast ? [{ ...node, files: everywhere }] : [
+  { ...node, files: [...everywhere, ...faultsOnNode] },
+  {
+    name: 'deno',
+    command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
+    files: filesOf('deno'),
+    // A describe is one test with steps; what counts are the steps.
+    read: readDeno,
+  },
+  {
+    name: 'bun',
+    command: ['bun', 'test', '--timeout', '60000'],
+    files: filesOf('bun').map((file) => `./${file}`),
+    read: (
+      out,
+    ) => [count(out, /^ *(\d+) pass$/m), count(out, /^ *(\d+) fail$/m), count(out, /^ *(\d+) (?:skip|todo)$/m)],
+  },
+]
+const browser = {
+  name: 'browser',
+  command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list'],
+  files: [],
+  read: (out) => [count(out, /^ *(\d+) passed/m), count(out, /^ *(\d+) failed/m), count(out, /^ *(\d+) skipped/m)],
+}
+
+const total = [0, 0, 0]
+const queue = [...suites]
+// Two at a time: the machine has other work, and the tests have deadlines.
+await Promise.all([1, 2].map(async () => {
+  for (let suite = queue.shift(); suite; suite = queue.shift()) add(await run(suite))
+}))
+if (!fast && existsSync('test/e2e/playwright.config.ts')) add(await run(browser))
+
+const [passed, failed, skipped] = total
+console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+
+function add(counts) {
+  counts.forEach((n, i) => (total[i] += n))
+}
+
+/** Runs one suite to its end, or kills it with everything that it started after 15 minutes. */
+function run({ name, command, files, read }) {
+  return new Promise((resolve) => {
+    const started = Date.now()
+    let out = ''
+    let timedOut = false
+    const child = spawn(command[0], [...command.slice(1), ...files], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: {
+        ...process.env,
+        PATH: `${join(process.cwd(), 'node_modules/.bin')}${delimiter}${process.env.PATH ?? ''}`,
+        NO_COLOR: '1',
+        FORCE_COLOR: '0',
+      },
+    })
+    const timer = setTimeout(() => {
+      timedOut = true
+      killGroup(child.pid, 'SIGKILL')
+    }, 15 * MINUTE)
+    const stop = () => killGroup(child.pid, 'SIGTERM')
+    process.once('SIGTERM', stop).once('SIGINT', stop)
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (out += text))
+    child.on('error', (error) => {
+      out += `${error.message}\n`
+      done(1)
+    })
+    child.on('exit', (code) => setTimeout(() => done(code), 200))
+
+    function done(code) {
+      clearTimeout(timer)
+      process.off('SIGTERM', stop).off('SIGINT', stop)
+      killGroup(child.pid, 'SIGKILL')
+      const counts = read(out)
+      // A suite that died, hung or found nothing is a failure, whatever it printed before.
+      if (timedOut || (code !== 0 && counts[1] === 0) || counts[0] === 0) counts[1]++
+      const seconds = Math.round((Date.now() - started) / 1000)
+      console.log(`\n== ${name}: ${counts[0]} passed, ${counts[1]} failed, ${counts[2]} skipped in ${seconds} s`)
+      if (timedOut) console.log(`${name} did not end within 15 minutes`)
+      if (counts[1] > 0) console.log(out)
+      resolve(counts)
+    }
+  })
+}
+
+/** What a suite left behind ends with it. */
+function killGroup(pid, signal) {
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // Nothing was left.
+  }
+}
+
+function readDeno(out) {
+  const [, line] = /^(?:ok|FAILED) \| (.*)$/m.exec(out) ?? []
+  const of = (word) => {
+    const [, tests, steps] = new RegExp(`(\\d+) ${word}(?: \\((\\d+) steps?\\))?`).exec(line ?? '') ?? []
+    return Number(steps ?? tests ?? 0)
+  }
+  return [of('passed'), of('failed'), of('ignored')]
+}
+
+function count(out, pattern) {
+  return Number(pattern.exec(out)?.[1] ?? 0)
+}
