@@ -2,6 +2,7 @@ import BlockingDatabase from 'libsql'
 import ThreadedDatabase from 'libsql/promise'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Result } from './engine.ts'
+import { sqlError } from './sql-error.ts'
 import { readable, type Row, type SqlValue } from './values.ts'
 
 type Blocking = InstanceType<typeof BlockingDatabase>
@@ -97,17 +98,18 @@ export class QuickReader {
     let entry = this.#cache.get(sql)
     if (!entry) {
       await this.#cache.breathe()
-      entry = this.#cache.get(sql) ?? this.#prepare(sql)
+      entry = this.#cache.get(sql)
     }
-    if (entry.pace.slow) return undefined
-    const start = performance.now()
     try {
-      return readable(entry.statement.all(args))
+      entry ??= this.#prepare(sql)
+      if (entry.pace.slow) return undefined
+      const start = performance.now()
+      const rows = readable(entry.statement.all(args))
+      entry.pace.took(performance.now() - start)
+      return rows
     } catch (error) {
       this.#cache.drop(sql)
-      throw error
-    } finally {
-      entry.pace.took(performance.now() - start)
+      throw sqlError(error)
     }
   }
 
@@ -147,7 +149,7 @@ export class Connection {
       for (const pragma of pragmas) await db.exec(`pragma ${pragma}`)
     } catch (error) {
       db.close()
-      throw error
+      throw sqlError(error)
     }
     return new Connection(db)
   }
@@ -158,16 +160,16 @@ export class Connection {
 
   /** Rows of a read, computed in another thread and handed over in slices. */
   async read(sql: string, args: Bound): Promise<Row[]> {
-    const entry = await this.#statement(sql)
-    const rows = await this.#using(sql, () => stepAll(entry.statement, args))
-    if (/^\s*explain\b/i.test(sql)) reset(entry.statement)
-    return rows
+    return this.#using(sql, async ({ statement }) => {
+      const rows = await stepAll(statement, args)
+      if (/^\s*explain\b/i.test(sql)) reset(statement)
+      return rows
+    })
   }
 
   /** Runs any statement; short writes on the event loop, those that proved slow in another thread. */
   async execute(sql: string, args: Bound): Promise<Result> {
-    const entry = await this.#statement(sql)
-    return this.#using(sql, async () => {
+    return this.#using(sql, async (entry) => {
       if (entry.statement.reader) {
         const rows = await stepAll(entry.statement, args)
         return { rows, changes: rows.length, lastInsertRowid: 0n }
@@ -186,13 +188,16 @@ export class Connection {
 
   /** Runs a statement without parameters in another thread: for what waits for the disk. */
   async exec(sql: string): Promise<void> {
-    await this.#db.exec(sql)
+    try {
+      await this.#db.exec(sql)
+    } catch (error) {
+      throw sqlError(error)
+    }
   }
 
   /** Runs a short statement without rows on the event loop. */
   async runNow(sql: string): Promise<void> {
-    const entry = await this.#statement(sql)
-    await this.#using(sql, async () => entry.statement.run([]))
+    await this.#using(sql, async ({ statement }) => statement.run([]))
   }
 
   close(): void {
@@ -209,13 +214,13 @@ export class Connection {
     return this.#cache.put(sql, statement)
   }
 
-  async #using<T>(sql: string, work: () => Promise<T>): Promise<T> {
+  async #using<T>(sql: string, work: (entry: Cached<ThreadedStatement>) => Promise<T>): Promise<T> {
     try {
-      return await work()
+      return await work(await this.#statement(sql))
     } catch (error) {
       // A statement that failed half-way may still be open; a fresh one is not.
       this.#cache.drop(sql)
-      throw error
+      throw sqlError(error)
     }
   }
 }

@@ -9,6 +9,7 @@ import {
   refuseNested,
   type Result,
 } from './engine.ts'
+import { isBusy } from './sql-error.ts'
 import { statementFacts } from './sql-text.ts'
 import { bindable, type Row, type SqlValue } from './values.ts'
 import { WriteLock } from './write-lock.ts'
@@ -390,6 +391,3 @@ async function settle(write: Pending, work: () => Promise<Result>): Promise<void
     write.reject(error)
   }
 }
-
-const isBusy = (error: unknown): boolean =>
-  /^SQLITE_(BUSY|LOCKED)/.test(String((error as { code?: unknown } | undefined)?.code))

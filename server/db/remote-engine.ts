@@ -2,6 +2,7 @@ import { type Client, createClient, type InArgs, type ResultSet, type Transactio
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import { type DatabaseStats, type Engine, type EngineTransaction, refuseNested, type Result } from './engine.ts'
+import { isBusy, sqlError } from './sql-error.ts'
 import { bindable, readable, type Row } from './values.ts'
 import { WriteLock } from './write-lock.ts'
 
@@ -116,12 +117,12 @@ export class RemoteEngine implements Engine {
       execute: async (sql, parameters) => {
         const args = bindable(parameters) as InArgs
         if (!open) throw new Error('The transaction is over')
-        return resultOf(await transaction.execute({ sql, args }))
+        return resultOf(await transaction.execute({ sql, args }).catch(rethrow))
       },
       commit: async () => {
         if (!open) throw new Error('The transaction is over')
         try {
-          await transaction.commit()
+          await transaction.commit().catch(rethrow)
           this.#counts.commits++
         } finally {
           end()
@@ -155,13 +156,17 @@ export class RemoteEngine implements Engine {
       try {
         return await work()
       } catch (error) {
-        if (!String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY')) throw error
+        if (!isBusy(error)) throw sqlError(error)
         this.#counts.busy++
-        if (performance.now() > deadline) throw error
+        if (performance.now() > deadline) throw sqlError(error)
       }
       await sleep(pause * (0.5 + Math.random() / 2))
     }
   }
+}
+
+function rethrow(error: unknown): never {
+  throw sqlError(error)
 }
 
 function resultOf(set: ResultSet): Result {
