@@ -21,6 +21,8 @@ export type ResourceEvent = {
 
 /** Everything that one feature may tell another without knowing it. */
 export type BusEvent = ResourceEvent | { type: 'stopping' } | { type: 'principal_revoked'; id: string }
+  /** A turn that waited for an answer can go on. */
+  | { type: 'turn_ready'; sid: number }
 
 /** Publish and subscribe inside the process; listeners run in order and must not throw. */
 export type Bus = {

@@ -1,0 +1,102 @@
+import { type Kysely, sql, type Transaction } from 'kysely'
+import type { Approval } from '../../shared/approvals.ts'
+import type { TurnRef } from '../sessions/event-log.ts'
+
+export type ApprovalTables = {
+  approvals: {
+    id: string
+    sid: number
+    turn_id: string
+    call_id: string
+    tool: string
+    arguments: string
+    reason: string
+    state: Approval['state']
+    decided_by: string | null
+    created_at: number
+    expires_at: number
+    decided_at: number | null
+  }
+  approval_grants: { handle: string; sid: number | null; tool: string; created_at: number }
+  sessions: { sid: number; id: string; handle: string }
+  turns: { id: string; state: string }
+}
+
+export type ApprovalRow = ApprovalTables['approvals'] & { session_id: string; handle: string }
+type Tx = Transaction<ApprovalTables>
+
+/** Questions and standing answers. */
+export function createApprovalStore(database: Kysely<unknown>) {
+  const db = database.withTables<ApprovalTables>()
+  const rows = () =>
+    db.selectFrom('approvals as a').innerJoin('sessions as s', 's.sid', 'a.sid').selectAll('a').select([
+      's.id as session_id',
+      's.handle',
+    ])
+
+  return {
+    get: (id: string): Promise<ApprovalRow | undefined> => rows().where('a.id', '=', id).executeTakeFirst(),
+    ofTurn: (turnId: string): Promise<ApprovalRow[]> =>
+      rows().where('a.turn_id', '=', turnId).orderBy('a.id').execute(),
+    pendingOf: (sid: number): Promise<ApprovalRow[]> =>
+      rows().where('a.sid', '=', sid).where('a.state', '=', 'pending').orderBy('a.id').execute(),
+    overdue: (now: number): Promise<ApprovalRow[]> =>
+      rows().where('a.state', '=', 'pending').where('a.expires_at', '<=', now).limit(100).execute(),
+    list(handle: string, state: 'pending' | 'all'): Promise<ApprovalRow[]> {
+      const query = rows().where('s.handle', '=', handle).orderBy('a.id', 'desc').limit(200)
+      return (state === 'pending' ? query.where('a.state', '=', 'pending') : query).execute()
+    },
+
+    insert: (tx: Tx, of: {
+      id: string
+      turn: TurnRef
+      call_id: string
+      tool: string
+      arguments: Record<string, unknown>
+      reason: string
+      created_at: number
+      expires_at: number
+    }) =>
+      tx.insertInto('approvals').values({
+        id: of.id,
+        sid: of.turn.sid,
+        turn_id: of.turn.turn_id,
+        call_id: of.call_id,
+        tool: of.tool,
+        arguments: JSON.stringify(of.arguments),
+        reason: of.reason,
+        state: 'pending',
+        decided_by: null,
+        created_at: of.created_at,
+        expires_at: of.expires_at,
+        decided_at: null,
+      }).execute(),
+
+    /** The first answer wins. */
+    async decide(tx: Tx, id: string, state: Approval['state'], by: string, at: number): Promise<boolean> {
+      const result = await tx.updateTable('approvals').set({ state, decided_by: by, decided_at: at })
+        .where('id', '=', id).where('state', '=', 'pending').executeTakeFirst()
+      return result.numUpdatedRows > 0n
+    },
+
+    /** Puts a turn whose last question was answered back in its queue, where it is first. */
+    resumeTurnWhenAnswered: (tx: Tx, turnId: string) =>
+      tx.updateTable('turns').set({ state: 'queued' }).where('id', '=', turnId).where('state', '=', 'awaiting_approval')
+        .where(({ not, exists, selectFrom }) =>
+          not(exists(selectFrom('approvals').select('id').where('turn_id', '=', turnId).where('state', '=', 'pending')))
+        ).execute(),
+
+    grant: (tx: Tx, handle: string, sid: number | null, tool: string, at: number) =>
+      tx.insertInto('approval_grants').orIgnore().values({ handle, sid, tool, created_at: at }).execute(),
+
+    async granted(handle: string, sid: number, tool: string): Promise<boolean> {
+      const row = await db.selectFrom('approval_grants').select('tool').where('handle', '=', handle).where(
+        'tool',
+        '=',
+        tool,
+      )
+        .where(sql<boolean>`(sid is null or sid = ${sid})`).limit(1).executeTakeFirst()
+      return row !== undefined
+    },
+  }
+}

@@ -1,0 +1,254 @@
+import type { Kysely, Transaction } from 'kysely'
+import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
+import type { Log } from '../system/log.ts'
+import { createEntries, type Entry } from './entries.ts'
+import { coalesce, type StoredEvent } from './event-codec.ts'
+import { createSegmentStore } from './segment-store.ts'
+
+/** Where an event belongs. */
+export type TurnRef = { sid: number; session_id: string; handle: string; turn_id: string }
+
+/** What a reader follows: one session, or everything of a handle (optionally only some of its sessions). */
+export type Filter = { handle: string; sid?: number; session_ids?: ReadonlySet<string> }
+
+/** The transaction of a commit. Each store that takes part narrows it to its own tables, hence no type here. */
+// oxlint-disable-next-line no-explicit-any
+export type Tx = Transaction<any>
+/** What `commit` writes beside its rows: events of one turn. */
+type Work<T> = (tx: Tx) => Promise<{ result: T; turn?: TurnRef; events?: TurnEventBody[] }>
+type Job = { work: Work<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
+
+/**
+ * The log of turn events: one order over the whole server, readers with an offset (design §2).
+ *
+ * What is committed is always a prefix of what was handed out, so a reader either saw durable events or, after a
+ * crash, stands in a range that `isLost` knows.
+ */
+export interface EventLog {
+  /** Publishes at once and commits within `FLUSH_MS`; for deltas, whose loss in a crash is told by `isLost`. */
+  append(turn: TurnRef, events: TurnEventBody[]): void
+  /**
+   * Runs `work` in a transaction together with its events and everything appended before, and publishes them only
+   * when that is durable. Commits that wait share one transaction; one that throws takes only itself back.
+   */
+  commit<T>(work: Work<T>): Promise<T>
+  /** Resolves when everything appended so far is durable. */
+  flush(): Promise<void>
+  /** Batches of events after `after`, first from the log, then live, until the signal aborts. Never buffers for a slow reader. */
+  follow(filter: Filter, after: number, signal: AbortSignal): AsyncGenerator<Entry[]>
+  /** All events of a turn so far, committed or not, deltas joined. */
+  turnEvents(turn: TurnRef): Promise<StoredEvent[]>
+  /** The offset of the newest event; follow from here to see only what comes. */
+  head(): number
+  /** Whether a reader at this offset may have seen events that a crash took, or asks for another log. */
+  isLost(after: number): boolean
+  /** Commits what is pending and wakes every reader for the last time. */
+  close(): Promise<void>
+}
+
+const FLUSH_MS = 25
+const RESERVE = 1_000_000
+const RETRY_MS = 1000
+
+/** The log over the local database; throws what the database throws at opening. */
+export async function createEventLog(
+  deps: { kysely: Kysely<unknown>; log: Log; now: () => number },
+): Promise<EventLog> {
+  const { log, now } = deps
+  const store = createSegmentStore(deps.kysely)
+  const epochs = await store.beginEpoch(RESERVE)
+  let next = epochs.from
+  let reservedTo = epochs.from + RESERVE
+
+  const entries = createEntries()
+  /** Every event of a turn that is open in this process. */
+  const turns = new Map<string, StoredEvent[]>()
+  let pending: { turn: TurnRef; event: StoredEvent }[] = []
+  let jobs: Job[] = []
+  let flushTimer: ReturnType<typeof setTimeout> | undefined
+  let draining: Promise<void> | undefined
+  let flushed: (() => void)[] = []
+
+  function record(turn: TurnRef, body: TurnEventBody): { turn: TurnRef; event: StoredEvent } {
+    const event: StoredEvent = { o: next++, t: now(), e: body }
+    return { turn, event }
+  }
+
+  function remember({ turn, event }: { turn: TurnRef; event: StoredEvent }): void {
+    const known = turns.get(turn.turn_id)
+    if (known) known.push(event)
+    if (event.e.type === 'turn_finished') turns.delete(turn.turn_id)
+  }
+
+  const publish = (record: { turn: TurnRef; event: StoredEvent }): void =>
+    entries.add(entryOf(record.turn, record.event))
+
+  function drain(): Promise<void> {
+    draining ??= drainAll().finally(() => (draining = undefined))
+    return draining
+  }
+
+  async function drainAll(): Promise<void> {
+    while (jobs.length > 0 || pending.length > 0 || flushed.length > 0) {
+      clearTimeout(flushTimer)
+      flushTimer = undefined
+      await drainOnce()
+    }
+  }
+
+  async function drainOnce(): Promise<void> {
+    const batch = jobs.splice(0, 64)
+    const waiting = flushed
+    flushed = []
+    const done: { job: Job; result: unknown }[] = []
+    const failed: { job: Job; error: unknown }[] = []
+    let taken: typeof pending = []
+    const fresh: typeof pending = []
+    try {
+      await store.transaction(async (tx) => {
+        const works: { turn: TurnRef; bodies: TurnEventBody[] }[] = []
+        for (const [index, job] of batch.entries()) {
+          const point = batch.length > 1 ? `job_${index}` : undefined
+          if (point) await store.savepoint(tx, point)
+          try {
+            const { result, turn, events } = await job.work(tx)
+            if (turn && events) works.push({ turn, bodies: events })
+            done.push({ job, result })
+            if (point) await store.release(tx, point)
+          } catch (error) {
+            failed.push({ job, error })
+            if (!point) throw error
+            await store.rollbackTo(tx, point)
+          }
+        }
+        // From here to the insert nothing awaits: what was handed out before these events is in this transaction.
+        taken = pending
+        pending = []
+        for (const { turn, bodies } of works) for (const body of bodies) fresh.push(record(turn, body))
+        if (fresh.length > 0) entries.hold(fresh[0]!.event.o, new Set(fresh.map(({ turn }) => turn.sid)))
+        await writeSegments(tx, [...taken, ...fresh])
+        if (next > reservedTo - RESERVE / 2) await store.reserve(tx, epochs.from, next + RESERVE)
+      })
+      if (next > reservedTo - RESERVE / 2) reservedTo = next + RESERVE
+    } catch (error) {
+      entries.release()
+      pending = [...taken, ...pending]
+      const known = failed.some((item) => item.error === error)
+      for (const { job } of done) job.reject(error)
+      for (const item of failed) item.job.reject(item.error)
+      flushed.push(...waiting)
+      if (known && batch.length === 1) return
+      log.error('log.commit_failed', 'Turn events could not be committed; trying again', { error: String(error) })
+      if (jobs.length === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      return
+    }
+    for (const item of fresh) {
+      remember(item)
+      publish(item)
+    }
+    entries.release()
+    for (const { job, result } of done) job.resolve(result)
+    for (const { job, error } of failed) job.reject(error)
+    for (const resolve of waiting) resolve()
+  }
+
+  /** One row per turn; a turn that ends is folded into a single row. */
+  async function writeSegments(tx: Tx, records: typeof pending): Promise<void> {
+    const byTurn = new Map<string, typeof pending>()
+    for (const item of records) {
+      const list = byTurn.get(item.turn.turn_id)
+      if (list) list.push(item)
+      else byTurn.set(item.turn.turn_id, [item])
+    }
+    for (const [turnId, list] of byTurn) {
+      const events = list.map((item) => item.event)
+      if (events.at(-1)!.e.type === 'turn_finished') {
+        const before = turns.get(turnId) ?? await store.turnEvents(tx, turnId)
+        const fresh = events.filter((event) => !before.includes(event))
+        await store.replaceTurn(tx, list[0]!.turn, coalesce([...before, ...fresh]))
+      } else await store.insert(tx, list[0]!.turn, coalesce(events))
+    }
+  }
+
+  function append(turn: TurnRef, bodies: TurnEventBody[]): void {
+    for (const body of bodies) {
+      const item = record(turn, body)
+      remember(item)
+      pending.push(item)
+      publish(item)
+    }
+    if (!draining) flushTimer ??= setTimeout(() => void drain(), FLUSH_MS)
+  }
+
+  return {
+    append,
+    commit: <T>(work: Work<T>) =>
+      new Promise<T>((resolve, reject) => {
+        jobs.push({ work, resolve: resolve as (value: unknown) => void, reject })
+        void drain()
+      }),
+    flush: () =>
+      new Promise((resolve) => {
+        flushed.push(resolve)
+        void drain()
+      }),
+
+    async *follow(filter, after, signal) {
+      let cursor = after
+      while (!signal.aborted) {
+        const start = entries.start()
+        if (cursor < start) {
+          const stored = await store.read(filter, cursor)
+          if (stored.length > 0) {
+            cursor = stored.at(-1)!.event.o
+            yield stored.map((item) => entryOf(item.turn, item.event))
+            continue
+          }
+          if (entries.start() !== start) continue
+        }
+        const live = entries.after(filter, cursor)
+        if (live.length > 0) {
+          cursor = live.at(-1)!.offset
+          yield live
+          continue
+        }
+        await entries.wait(filter, signal)
+      }
+    },
+
+    async turnEvents(turn) {
+      const known = turns.get(turn.turn_id)
+      if (known) return coalesce(known)
+      const stored = await store.turnEvents(undefined, turn.turn_id)
+      const newest = stored.at(-1)?.o ?? 0
+      const all = [
+        ...stored,
+        ...pending.filter((p) => p.turn.turn_id === turn.turn_id && p.event.o > newest).map((p) => p.event),
+      ]
+      if (all.length > 0 && all.at(-1)!.e.type !== 'turn_finished') turns.set(turn.turn_id, all)
+      return coalesce(all)
+    },
+
+    head: () => entries.visibleHead(next - 1),
+    isLost: (after) => after >= next || epochs.lost.some((range) => after > range.after && after < range.before),
+    async close() {
+      clearTimeout(flushTimer)
+      if (pending.length > 0 || jobs.length > 0) {
+        await Promise.race([drain(), new Promise((resolve) => setTimeout(resolve, 3000))])
+      }
+      entries.close()
+    },
+  }
+}
+
+function entryOf(turn: TurnRef, stored: StoredEvent): Entry {
+  const event: TurnEvent = {
+    v: 1,
+    offset: stored.o,
+    session_id: turn.session_id,
+    turn_id: turn.turn_id,
+    at: stored.t,
+    ...stored.e,
+  }
+  return { offset: stored.o, sid: turn.sid, handle: turn.handle, session_id: turn.session_id, event }
+}

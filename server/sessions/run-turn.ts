@@ -1,0 +1,410 @@
+import type { FailureClass, TurnEventBody } from '../../shared/turn-events.ts'
+import type { Approvals } from '../approvals/service.ts'
+import type { ModelEvent, ToolCall } from '../models/provider.ts'
+import { streamWithRetries } from '../models/retry.ts'
+import type { Models, ResolvedModel } from '../models/service.ts'
+import { AppError } from '../errors.ts'
+import type { Log } from '../system/log.ts'
+import type { Gate } from '../tools/gate.ts'
+import type { Tools } from '../tools/service.ts'
+import type { Compaction } from './compaction.ts'
+import type { EventLog, TurnRef } from './event-log.ts'
+import { assemble, estimateTokens, type LoadAttachment } from './history.ts'
+import { extractMarkers, type ResolveMarker } from './markers.ts'
+import { advance, answerOf, type Call, messagesOf, type Progress, progressOf } from './progress.ts'
+import type { SessionRow, SessionStore } from './store.ts'
+import type { TurnRow, TurnStore } from './turn-store.ts'
+
+/** Limits of one turn, from the configuration. */
+export type TurnLimits = {
+  max_steps: number
+  max_output_tokens: number | null
+  max_cost_usd: number | null
+  compact_at_percent: number
+}
+
+export type RunTurnDeps = {
+  store: SessionStore
+  turns: TurnStore
+  events: EventLog
+  models: Models
+  tools: Tools
+  gate: Gate
+  approvals: Approvals
+  compaction: Compaction
+  load: LoadAttachment
+  resolveMarker: ResolveMarker
+  systemPrompt: () => string
+  limits: () => TurnLimits
+  log: Log
+  now: () => number
+}
+
+/** Why a running turn is stopped from outside; the reason of its abort signal. */
+export type StopReason = 'interrupted' | 'timeout' | 'stopping'
+
+type End = { state: 'completed' | 'failed' | 'interrupted'; error?: { class: FailureClass; message: string } }
+
+/**
+ * Answers one turn: model call, tools, model call, … until the answer is final, a limit is met or a question must
+ * be answered first. All state is in the log, so that a suspended turn goes on from its events.
+ */
+export function createRunTurn(deps: RunTurnDeps) {
+  const { store, turns, events, models, tools, now } = deps
+
+  return async function runTurn(
+    turn: TurnRow,
+    session: SessionRow,
+    signal: AbortSignal,
+  ): Promise<'finished' | 'suspended'> {
+    const ref: TurnRef = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: turn.id }
+    const progress = progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
+    const emit = (...bodies: TurnEventBody[]): void => {
+      for (const body of bodies) advance(progress, body)
+      events.append(ref, bodies)
+    }
+    let model: ResolvedModel | undefined
+
+    try {
+      model = await models.resolve(turn.model ?? session.model)
+      await begin(turn, ref, progress, model)
+      return await converse(model)
+    } catch (error) {
+      if (signal.aborted) return await finish(stopped(signal))
+      if (error instanceof AppError) {
+        if (!progress.started) await begin(turn, ref, progress, undefined)
+        return await finish({ state: 'failed', error: { class: 'invalid', message: error.message } })
+      }
+      deps.log.error('turn.crashed', 'A turn failed inside the server', {
+        turn_id: turn.id,
+        error: (error as Error).stack ?? String(error),
+      })
+      return await finish({
+        state: 'failed',
+        error: {
+          class: 'internal',
+          message: 'Something went wrong in the server while answering; its log has the details. Try again.',
+        },
+      })
+    }
+
+    async function converse(resolved: ResolvedModel): Promise<'finished' | 'suspended'> {
+      const limits = deps.limits()
+      for (;;) {
+        if (signal.aborted) return await finish(stopped(signal))
+        const last = progress.steps.at(-1)
+        const open = last?.calls.filter((call) => !call.result) ?? []
+        if (open.length > 0) {
+          if (await runCalls(open) === 'suspended') return 'suspended'
+          continue
+        }
+        if (last?.complete && last.calls.length === 0) return await finish({ state: 'completed' })
+        if (progress.steps.length >= limits.max_steps) {
+          return await finish(
+            limit(
+              `The turn reached its limit of ${limits.max_steps} steps. Say "go on" to continue, or raise agent.max_steps in the configuration.`,
+            ),
+          )
+        }
+        if (limits.max_cost_usd !== null && progress.cost_usd >= limits.max_cost_usd) {
+          return await finish(
+            limit(
+              `The turn reached its cost limit of $${limits.max_cost_usd}. Raise agent.max_cost_usd_per_turn in the configuration to allow more.`,
+            ),
+          )
+        }
+        const failure = await callModel(resolved, limits)
+        if (failure) return await finish(signal.aborted ? stopped(signal) : { state: 'failed', error: failure })
+      }
+    }
+
+    /** One model call, streamed into the log; returns how it failed, if it did. */
+    async function callModel(resolved: ResolvedModel, limits: TurnLimits): Promise<End['error']> {
+      for (let attempt = 0;; attempt++) {
+        const request = await prepare(resolved, limits, attempt > 0)
+        const index = progress.steps.length
+        let begun = false
+        const begin = (): void => {
+          if (!begun) emit({ type: 'step', index, model: resolved.runtime_id })
+          begun = true
+        }
+        const calls: ToolCall[] = []
+        let end: Extract<ModelEvent, { type: 'finish' | 'failed' }> | undefined
+        const onRetry = (retry: { attempt: number; after_ms: number; reason: string; class: FailureClass }) =>
+          emit({ type: 'retry', ...retry })
+        for await (const event of untilAborted(streamWithRetries(resolved, request, signal, onRetry), signal)) {
+          if (event.type === 'finish' || event.type === 'failed') end = event
+          else if (event.type === 'tool_call') calls.push(event)
+          else {
+            begin()
+            emit(event)
+          }
+        }
+        if (end?.type === 'failed' && end.class === 'context_overflow' && attempt === 0 && !begun) {
+          const compacted = await deps.compaction.run(ref, session, resolved, signal, emit)
+          if (compacted) {
+            Object.assign(session, compacted)
+            continue
+          }
+        }
+        if (!end && signal.aborted || end?.type === 'failed' && signal.aborted) {
+          if (begun) {
+            recordUsage(resolved, {
+              input_tokens: 0,
+              output_tokens: estimateTokens(progress.steps.at(-1)?.text ?? ''),
+              estimated: true,
+            })
+          }
+          return { class: 'network', message: 'Stopped.' }
+        }
+        if (!end || end.type === 'failed') {
+          if (end?.usage) recordUsage(resolved, end.usage)
+          return {
+            class: end?.class ?? 'network',
+            message: end?.message ?? 'The model ended its answer without a word.',
+          }
+        }
+        begin()
+        for (const call of calls) {
+          emit({
+            type: 'tool_call',
+            call_id: call.call_id,
+            name: tools.find(call.name)?.name ?? call.name,
+            arguments: call.arguments,
+          })
+        }
+        recordUsage(resolved, end.usage)
+        if (end.reason === 'length') {
+          emit({ type: 'notice', text: 'The answer was cut at the output limit of the model.' })
+        }
+        if (end.reason === 'content_filter') emit({ type: 'notice', text: 'The provider withheld part of the answer.' })
+        return undefined
+      }
+    }
+
+    async function prepare(resolved: ResolvedModel, limits: TurnLimits, compacted: boolean) {
+      const specs = tools.specs()
+      const output = Math.min(
+        limits.max_output_tokens ?? resolved.max_output_tokens ?? 4096,
+        Math.floor(resolved.context_window / 4),
+      )
+      const budget = resolved.context_window - output
+      const make = () =>
+        assemble({
+          store,
+          session,
+          system: deps.systemPrompt(),
+          tools: specs,
+          budget,
+          load: deps.load,
+          turn: { id: turn.id, input: turn.input, progress },
+        })
+      let history = await make()
+      const used = Object.values(history.tokens).reduce((sum, tokens) => sum + tokens, 0)
+      if (!compacted && (history.truncated || used > resolved.context_window * limits.compact_at_percent / 100)) {
+        const folded = await deps.compaction.run(ref, session, resolved, signal, emit)
+        if (folded) {
+          Object.assign(session, folded)
+          history = await make()
+        }
+      }
+      return {
+        model: resolved.model,
+        messages: history.messages,
+        ...(specs.length > 0 ? { tools: specs } : {}),
+        ...(limits.max_output_tokens ?? resolved.max_output_tokens ? { max_output_tokens: output } : {}),
+        cache_key: session.id,
+      }
+    }
+
+    function recordUsage(resolved: ResolvedModel, usage: Extract<ModelEvent, { type: 'finish' }>['usage']): void {
+      const cost = costOf(resolved, usage)
+      emit({ type: 'usage', model: resolved.runtime_id, usage, cost_usd: cost })
+    }
+
+    async function runCalls(open: Call[]): Promise<'done' | 'suspended'> {
+      const allowed: Call[] = []
+      const questions: { call: Call; reason: string }[] = []
+      for (const call of open) {
+        const tool = tools.find(call.name)
+        if (!tool) settle(call, { ok: false, text: `There is no tool called ${call.name}.` }, 0)
+        else if (call.decision) {
+          if (call.decision.startsWith('allow')) allowed.push(call)
+          else settle(call, { ok: false, text: refusal(call.decision) }, 0)
+        } else if (!call.approval_id) {
+          const verdict = await deps.gate.judge({ tool, arguments: call.arguments, handle: ref.handle, sid: ref.sid })
+          if (verdict.decision === 'allow') allowed.push(call)
+          else if (verdict.decision === 'deny') settle(call, { ok: false, text: `Not allowed: ${verdict.reason}` }, 0)
+          else questions.push({ call, reason: verdict.reason })
+        }
+      }
+      const effects = allowed.filter((call) => tools.find(call.name)!.effect !== 'read')
+      // What acts is on disk before it runs, so that a crash can't make it run twice.
+      if (effects.length > 0) await events.flush()
+      const reads = allowed.filter((call) => !effects.includes(call))
+      await Promise.all(reads.map((call) => runCall(call)))
+      for (const call of effects) if (!signal.aborted) await runCall(call)
+      if (signal.aborted || questions.length === 0) return 'done'
+
+      await events.commit(async (tx) => {
+        const asked = await deps.approvals.ask(
+          tx,
+          ref,
+          questions.map(({ call, reason }) => ({
+            call_id: call.call_id,
+            tool: call.name,
+            arguments: call.arguments,
+            reason,
+          })),
+        )
+        await turns.update(tx, turn.id, { state: 'awaiting_approval' })
+        return { result: undefined, turn: ref, events: asked }
+      })
+      deps.approvals.announce(ref)
+      return 'suspended'
+    }
+
+    async function runCall(call: Call): Promise<void> {
+      const started = now()
+      const context = { caller: turn.caller, session_id: session.id, turn_id: turn.id, call_id: call.call_id, signal }
+      const output = await tools.run(tools.find(call.name)!, call.arguments, context)
+      settle(call, output, now() - started)
+    }
+
+    function settle(call: Call, output: { ok: boolean; text: string }, duration: number): void {
+      emit({
+        type: 'tool_result',
+        call_id: call.call_id,
+        name: call.name,
+        ok: output.ok,
+        result: output.text,
+        duration_ms: duration,
+      })
+    }
+
+    async function finish(end: End): Promise<'finished'> {
+      await closeTurn(deps, turn, ref, progress, end, model?.runtime_id ?? null)
+      return 'finished'
+    }
+  }
+
+  /** Writes the user's message and the start of the turn, or notes that it goes on. */
+  async function begin(
+    turn: TurnRow,
+    ref: TurnRef,
+    progress: Progress,
+    model: ResolvedModel | undefined,
+  ): Promise<void> {
+    const at = now()
+    const fresh = !progress.started
+    await events.commit(async (tx) => {
+      await turns.update(tx, turn.id, {
+        state: 'running',
+        used_model: model?.runtime_id ?? null,
+        ...(fresh ? { started_at: at } : {}),
+      })
+      if (!fresh) return { result: undefined }
+      const { text, attachments, author } = turn.input
+      const data = { ...(attachments?.length ? { attachments } : {}), ...(author ? { author } : {}) }
+      await store.addMessages(tx, ref.sid, [{ turn_id: turn.id, role: 'user', step: 0, text, data, at }], at)
+      return {
+        result: undefined,
+        turn: ref,
+        events: [{ type: 'turn_started', input: turn.input, model: model?.runtime_id ?? null }],
+      }
+    })
+    progress.started = true
+  }
+}
+
+/** Ends a turn: its transcript, its state and its last event become durable together, then readers hear of it. */
+export async function closeTurn(
+  deps: Pick<RunTurnDeps, 'store' | 'turns' | 'events' | 'resolveMarker' | 'log' | 'now'>,
+  turn: TurnRow,
+  ref: TurnRef,
+  progress: Progress,
+  end: End,
+  model: string | null,
+): Promise<void> {
+  const at = deps.now()
+  const answer = await extractMarkers(answerOf(progress), deps.resolveMarker)
+  const messages = messagesOf(progress, turn.id, at, { ...end, model })
+  const spoken = messages.findLast((message) => message.role === 'assistant')!
+  if (answer.attachments.length > 0) {
+    spoken.text = (await extractMarkers(spoken.text, deps.resolveMarker)).text
+    spoken.data.attachments = answer.attachments
+  }
+  const finished: TurnEventBody = {
+    type: 'turn_finished',
+    state: end.state,
+    text: answer.text,
+    ...(answer.attachments.length > 0 ? { attachments: answer.attachments } : {}),
+    model,
+    ...(end.error ? { error: end.error } : {}),
+  }
+  await deps.events.commit(async (tx) => {
+    const change = { state: end.state, used_model: model, text: answer.text, error: end.error ?? null, finished_at: at }
+    // Somebody else may have closed it a moment ago; a turn ends once.
+    if (!await deps.turns.close(tx, turn.id, change)) return { result: undefined }
+    await deps.store.addMessages(tx, ref.sid, messages, at)
+    for (const call of progress.calls) await deps.store.recordCall(tx, { ...call, sid: ref.sid, turn_id: turn.id, at })
+    return { result: undefined, turn: ref, events: [finished] }
+  })
+  if (end.state === 'failed') {
+    deps.log.warn('turn.failed', end.error?.message ?? 'failed', {
+      turn_id: turn.id,
+      session_id: ref.session_id,
+      class: end.error?.class,
+    })
+  }
+}
+
+const limit = (message: string): End => ({ state: 'failed', error: { class: 'limit', message } })
+
+function stopped(signal: AbortSignal): End {
+  const reason = signal.reason as StopReason
+  if (reason === 'timeout') {
+    return limit('The turn took longer than agent.turn_timeout_seconds allows; what was said so far is kept.')
+  }
+  if (reason === 'stopping') {
+    return {
+      state: 'interrupted',
+      error: { class: 'internal', message: 'The server stopped while answering. Retry to ask again.' },
+    }
+  }
+  return { state: 'interrupted' }
+}
+
+function refusal(decision: string): string {
+  if (decision === 'deny') return 'The owner declined this call. Do not try it again unless asked.'
+  if (decision === 'expired') return 'Nobody answered the question in time, so this was not done.'
+  return 'This was called off.'
+}
+
+function costOf(model: ResolvedModel, usage: Extract<ModelEvent, { type: 'finish' }>['usage']): number | null {
+  if (!model.price) return null
+  const cached = usage.cache_read_tokens ?? 0
+  const cachedPrice = model.price.cache_read_per_million ?? model.price.input_per_million
+  return ((usage.input_tokens - cached) * model.price.input_per_million + cached * cachedPrice +
+    usage.output_tokens * model.price.output_per_million) / 1e6
+}
+
+/** Ends when the signal aborts even if the provider does not, so that no turn hangs on a deaf upstream. */
+async function* untilAborted(stream: AsyncIterable<ModelEvent>, signal: AbortSignal): AsyncGenerator<ModelEvent> {
+  const iterator = stream[Symbol.asyncIterator]()
+  let stop: () => void = () => {}
+  const aborted = new Promise<{ done: true; value: undefined }>((resolve) => {
+    stop = () => resolve({ done: true, value: undefined })
+    signal.addEventListener('abort', stop, { once: true })
+  })
+  try {
+    while (!signal.aborted) {
+      const next = await Promise.race([iterator.next(), aborted])
+      if (next.done) return
+      yield next.value
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+    void iterator.return?.(undefined)
+  }
+}

@@ -1,0 +1,107 @@
+import { type Kysely, sql, type Transaction } from 'kysely'
+import { coalesce, expand, firstOffset, sliceAfter, type StoredEvent } from './event-codec.ts'
+import type { Filter, TurnRef } from './event-log.ts'
+
+export type SegmentTables = {
+  turn_segments: { last_offset: number; first_offset: number; sid: number; turn_id: string; events: string }
+  event_epochs: { from_offset: number; lost_after: number; reserved_to: number }
+  sessions: { sid: number; id: string; handle: string }
+}
+
+type Tx = Transaction<SegmentTables>
+
+/** Segments whose events are read in one go. */
+const WINDOW = 64
+/** Segments beyond the window that may begin inside it: turns of other sessions, or queued behind this one. */
+const OVERLAP = 512
+/** Lost ranges kept; a reader that comes back from before more restarts than this loads again anyway. */
+const EPOCHS = 100
+
+/** The rows of the event log. */
+export function createSegmentStore(database: Kysely<unknown>) {
+  const db = database.withTables<SegmentTables>()
+
+  async function rowsAfter(filter: Filter, after: number) {
+    let query = db.selectFrom('turn_segments as g').innerJoin('sessions as s', 's.sid', 'g.sid')
+      .select(['g.last_offset', 'g.first_offset', 'g.turn_id', 'g.events', 's.sid', 's.id', 's.handle'])
+      .where('g.last_offset', '>', after).orderBy('g.last_offset').limit(WINDOW + OVERLAP)
+    query = filter.sid === undefined
+      ? query.where('s.handle', '=', filter.handle)
+      : query.where('g.sid', '=', filter.sid)
+    if (filter.session_ids) query = query.where('s.id', 'in', [...filter.session_ids])
+    return await query.execute()
+  }
+
+  return {
+    /** Opens an epoch above everything that was ever handed out, and tells the ranges that were lost before. */
+    beginEpoch(reserve: number): Promise<{ from: number; lost: { after: number; before: number }[] }> {
+      return db.transaction().execute(async (tx) => {
+        const epochs = await tx.selectFrom('event_epochs').selectAll().orderBy('from_offset', 'desc').limit(EPOCHS)
+          .execute()
+        const newest = await tx.selectFrom('turn_segments').select((e) => e.fn.max('last_offset').as('offset'))
+          .executeTakeFirst()
+        const from = (epochs[0]?.reserved_to ?? 0) + 1
+        const lostAfter = Number(newest?.offset ?? 0)
+        await tx.insertInto('event_epochs').values({
+          from_offset: from,
+          lost_after: lostAfter,
+          reserved_to: from + reserve,
+        }).execute()
+        const lost = [...epochs, { from_offset: from, lost_after: lostAfter }]
+          .map((epoch) => ({ after: epoch.lost_after, before: epoch.from_offset }))
+        return { from, lost }
+      })
+    },
+
+    transaction: <T>(work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work),
+    savepoint: (tx: Tx, name: string) => sql`savepoint ${sql.id(name)}`.execute(tx),
+    release: (tx: Tx, name: string) => sql`release ${sql.id(name)}`.execute(tx),
+    rollbackTo: async (tx: Tx, name: string) => {
+      await sql`rollback to ${sql.id(name)}`.execute(tx)
+      await sql`release ${sql.id(name)}`.execute(tx)
+    },
+    reserve: (tx: Tx, epoch: number, to: number) =>
+      tx.updateTable('event_epochs').set({ reserved_to: to }).where('from_offset', '=', epoch).execute(),
+
+    async insert(tx: Tx, turn: TurnRef, events: StoredEvent[]): Promise<void> {
+      await tx.insertInto('turn_segments').values({
+        last_offset: events.at(-1)!.o,
+        first_offset: firstOffset(events[0]!),
+        sid: turn.sid,
+        turn_id: turn.turn_id,
+        events: JSON.stringify(events),
+      }).execute()
+    },
+
+    /** Folds a turn that ended into one row. */
+    async replaceTurn(tx: Tx, turn: TurnRef, events: StoredEvent[]): Promise<void> {
+      await tx.deleteFrom('turn_segments').where('turn_id', '=', turn.turn_id).execute()
+      await this.insert(tx, turn, events)
+    },
+
+    async turnEvents(tx: Tx | undefined, turnId: string): Promise<StoredEvent[]> {
+      const rows = await (tx ?? db).selectFrom('turn_segments').select('events').where('turn_id', '=', turnId)
+        .orderBy('last_offset').execute()
+      return coalesce(rows.flatMap((row) => JSON.parse(row.events) as StoredEvent[]))
+    },
+
+    /**
+     * The next events after an offset, in order of offset. Where turns overlap, joined deltas are taken apart
+     * again: a reader that stops between them must not miss the part of a delta that lies before its offset.
+     */
+    async read(filter: Filter, after: number): Promise<{ turn: TurnRef; event: StoredEvent }[]> {
+      const rows = await rowsAfter(filter, after)
+      const upTo = rows.length > WINDOW ? rows[WINDOW - 1]!.last_offset : Infinity
+      const inside = rows.filter((row) => row.first_offset <= upTo)
+      const overlapping = inside.some((row, i) => i > 0 && row.first_offset <= inside[i - 1]!.last_offset)
+      const out: { turn: TurnRef; event: StoredEvent }[] = []
+      for (const row of inside) {
+        const turn = { sid: row.sid, session_id: row.id, handle: row.handle, turn_id: row.turn_id }
+        const stored = JSON.parse(row.events) as StoredEvent[]
+        const events = overlapping || upTo !== Infinity ? stored.flatMap(expand) : stored
+        for (const event of sliceAfter(events, after)) if (event.o <= upTo) out.push({ turn, event })
+      }
+      return out.sort((a, b) => a.event.o - b.event.o)
+    },
+  }
+}
