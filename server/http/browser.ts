@@ -1,10 +1,15 @@
 import type { Peer } from './peer.ts'
 
-/** Headers that carry a token; a page of another site can't make a browser send them by itself. */
-export const TOKEN_HEADERS = ['authorization', 'x-api-key', 'api-key', 'x-openagent-token'] as const
+/** The token in a request's headers, wherever a client puts it. */
+export const tokenOf = (headers: Headers): string | undefined =>
+  bearerOf(headers.get('authorization')) || headers.get('x-api-key') || headers.get('api-key') ||
+  headers.get('x-openagent-token') || undefined
 
-/** Whether the request could only be let in by something that a browser adds by itself, such as a cookie. */
-export const isAmbient = (request: Request): boolean => !TOKEN_HEADERS.some((name) => request.headers.has(name))
+/**
+ * Whether the request could only be let in by something that a browser adds by itself, such as a cookie.
+ * `Authorization: Basic` counts as such: a browser that once learned a password adds it to other sites' requests too.
+ */
+export const isAmbient = (request: Request): boolean => tokenOf(request.headers) === undefined
 
 /**
  * Whether a request comes from our own pages, or from no browser at all.
@@ -17,5 +22,8 @@ export function isSameOrigin(request: Request, peer: Peer): boolean {
   const origin = request.headers.get('origin')
   return origin === null || origin.toLowerCase() === `${peer.scheme}://${withoutDefaultPort(peer)}`
 }
+
+const bearerOf = (header: string | null): string | undefined =>
+  header !== null && /^bearer /i.test(header) ? header.slice(7).trim() : undefined
 
 const withoutDefaultPort = ({ scheme, host }: Peer): string => host.replace(scheme === 'https' ? /:443$/ : /:80$/, '')

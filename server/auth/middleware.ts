@@ -1,0 +1,35 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { isAmbient, isSameOrigin } from '../http/browser.ts'
+import type { AppEnv } from '../http/env.ts'
+import { foreignOrigin } from '../http/guard.ts'
+import type { Auth, RequestInfo } from './service.ts'
+
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+export type AuthenticateOptions = {
+  /** Routes that answer a stranger. */
+  isPublic: (request: { method: string; path: string }) => boolean
+}
+
+/**
+ * Sets `c.var.caller` or throws `unauthorized`. A write that a browser's own credentials let in must come from our
+ * pages (`forbidden` otherwise); with a token in a header no other site can have caused it.
+ */
+export const authenticate =
+  (auth: Auth, { isPublic }: AuthenticateOptions): MiddlewareHandler<AppEnv> => async (c, next) => {
+    const { method, path } = c.req
+    if (!isPublic({ method, path })) {
+      const request = c.req.raw
+      const info = infoOf(c)
+      c.set('caller', await auth.requireCaller(request, info))
+      if (!SAFE.has(method) && isAmbient(request) && !isSameOrigin(request, auth.peer(request, info))) {
+        throw foreignOrigin()
+      }
+    }
+    await next()
+  }
+
+/** What the runtime told about the connection. */
+export const infoOf = (c: Context): RequestInfo => ({
+  remoteAddress: (c.env as { remoteAddress?: string } | undefined)?.remoteAddress ?? '',
+})

@@ -1,0 +1,159 @@
+import { type Context, Hono } from 'hono'
+import {
+  AuditQuery,
+  CreateKeyInput,
+  LoginInput,
+  type Me,
+  PairBrowserInput,
+  RedeemInput,
+  type Scope,
+} from '../../shared/auth.ts'
+import { isSameOrigin } from '../http/browser.ts'
+import type { AppEnv } from '../http/env.ts'
+import { foreignOrigin } from '../http/guard.ts'
+import { operation } from '../http/operation.ts'
+import { sessionCookie } from './browser-sessions.ts'
+import { credentialOf } from './credentials.ts'
+import { infoOf } from './middleware.ts'
+import type { Auth, Opened } from './service.ts'
+
+export type AuthRoutesOptions = {
+  /** The address that others reach this server by, if it is configured. */
+  publicUrl: () => string | undefined
+  about: () => { agent_name: string; version: string }
+}
+
+/** Everything about logging in, keys, browsers and the audit log; mounted at `/api`. */
+export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) => {
+  const addressOf = (c: Context<AppEnv>) => auth.peer(c.req.raw, infoOf(c)).address
+
+  const setCookie = (c: Context<AppEnv>, token: string) =>
+    c.header('set-cookie', sessionCookie(token, auth.peer(c.req.raw, infoOf(c)).scheme === 'https'))
+
+  /** Sets the cookie; not for pages of other sites, which could log a browser in as someone else. */
+  async function enter(c: Context<AppEnv>, open: () => Promise<Opened>): Promise<Response> {
+    if (!isSameOrigin(c.req.raw, auth.peer(c.req.raw, infoOf(c)))) throw foreignOrigin()
+    const { token, handle, scopes } = await open()
+    setCookie(c, token)
+    c.header('cache-control', 'no-store')
+    return c.json({ handle, scopes })
+  }
+
+  return new Hono<AppEnv>()
+    .post(
+      '/auth/redeem',
+      operation({
+        id: 'redeemCode',
+        summary: 'Open a browser session by a one-time code',
+        scope: 'public',
+        body: RedeemInput,
+        returns: 'The handle and scopes; the session is in a cookie',
+        errors: ['unauthorized', 'rate_limited'],
+        limit: 4096,
+      }),
+      (c) => enter(c, () => auth.redeem(c.req.valid('json').code, c.req.raw, infoOf(c))),
+    )
+    .post(
+      '/auth/login',
+      operation({
+        id: 'login',
+        summary: 'Open a browser session by an API key',
+        scope: 'public',
+        body: LoginInput,
+        returns: 'The handle and scopes; the session is in a cookie',
+        errors: ['unauthorized', 'rate_limited'],
+        limit: 4096,
+      }),
+      (c) => enter(c, () => auth.login(c.req.valid('json').token, c.req.raw, infoOf(c))),
+    )
+    .get('/auth/me', operation({ id: 'getMe', summary: 'Who is asking', scope: 'read' }), (c) => {
+      const { id, kind, name, handle, scopes } = c.var.caller
+      // The stored session slides with use; this makes the browser keep its cookie as long.
+      const credential = credentialOf(c.req.raw.headers)
+      if (credential?.kind === 'cookie') setCookie(c, credential.value)
+      const me: Me = { id, kind, name, handle, scopes: [...scopes] as Scope[], ...about() }
+      return c.json(me)
+    })
+    .post(
+      '/auth/logout',
+      operation({ id: 'logout', summary: 'End this browser session', scope: 'read' }),
+      async (c) => {
+        if (c.var.caller.kind === 'user') await auth.browsers.remove(c.var.caller, c.var.caller.id, addressOf(c))
+        setCookie(c, '')
+        return c.json({ ok: true })
+      },
+    )
+    .get(
+      '/keys',
+      operation({ id: 'listKeys', summary: 'List API keys, without their secrets', scope: 'admin' }),
+      async (c) => c.json({ keys: await auth.keys.list(c.var.caller) }),
+    )
+    .post(
+      '/keys',
+      operation({
+        id: 'createKey',
+        summary: 'Create an API key',
+        description: 'The secret is in this answer and can never be read again.',
+        scope: 'admin',
+        body: CreateKeyInput,
+        status: 201,
+      }),
+      async (c) => {
+        const created = await auth.keys.create(c.var.caller, c.req.valid('json'), addressOf(c))
+        c.header('cache-control', 'no-store')
+        return c.json(created, 201)
+      },
+    )
+    .delete(
+      '/keys/:id',
+      operation({ id: 'removeKey', summary: 'Revoke an API key', scope: 'admin', errors: ['not_found'] }),
+      async (c) => {
+        await auth.keys.remove(c.var.caller, c.req.param('id'), addressOf(c))
+        return c.json({ ok: true })
+      },
+    )
+    .get(
+      '/browsers',
+      operation({ id: 'listBrowsers', summary: 'List logged-in browsers', scope: 'read' }),
+      async (c) => c.json({ browsers: await auth.browsers.list(c.var.caller) }),
+    )
+    .delete(
+      '/browsers/:id',
+      operation({
+        id: 'removeBrowser',
+        summary: 'Log a browser out',
+        description: 'The id `others` logs out all other browsers of the caller.',
+        scope: 'read',
+        errors: ['not_found'],
+      }),
+      async (c) => {
+        const id = c.req.param('id')
+        if (id === 'others') {
+          return c.json({ ok: true, removed: await auth.browsers.removeOthers(c.var.caller, addressOf(c)) })
+        }
+        await auth.browsers.remove(c.var.caller, id, addressOf(c))
+        return c.json({ ok: true, removed: 1 })
+      },
+    )
+    .post(
+      '/pairings/browser',
+      operation({
+        id: 'pairBrowser',
+        summary: 'Make a link and a code for another browser',
+        scope: 'admin',
+        body: PairBrowserInput,
+        status: 201,
+      }),
+      async (c) => {
+        const { address, scheme, host } = auth.peer(c.req.raw, infoOf(c))
+        const base = publicUrl() ?? `${scheme}://${host}`
+        c.header('cache-control', 'no-store')
+        return c.json(await auth.links.pair(c.var.caller, base, c.req.valid('json'), address), 201)
+      },
+    )
+    .get(
+      '/audit',
+      operation({ id: 'listAudit', summary: 'Who did what, newest first', scope: 'admin', query: AuditQuery }),
+      async (c) => c.json(await auth.audit.list(c.req.valid('query'))),
+    )
+}

@@ -1,0 +1,129 @@
+import * as v from 'valibot'
+
+export const Scope = v.picklist(['read', 'chat', 'admin'], 'must be read, chat or admin')
+export type Scope = v.InferOutput<typeof Scope>
+
+const Scopes = v.pipe(v.array(Scope), v.minLength(1, 'must name at least one of read, chat, admin'), v.maxLength(3))
+
+const Name = v.pipe(
+  v.string('must be a text'),
+  v.trim(),
+  v.minLength(1, 'must not be empty'),
+  v.maxLength(100, 'must have at most 100 characters'),
+)
+
+/** A person or a machine that owns sessions; `owner` is the one of the first start. */
+export const Handle = v.pipe(
+  v.string('must be a text'),
+  v.trim(),
+  v.toLowerCase(),
+  v.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
+)
+
+export const CreateKeyInput = v.object({
+  name: Name,
+  scopes: Scopes,
+  handle: v.optional(Handle),
+  /** Epoch seconds or RFC 3339; never when left out or null. */
+  expires_at: v.optional(v.nullable(v.union([v.number(), v.string()], 'must be epoch seconds or an RFC 3339 time'))),
+})
+export type CreateKeyInput = v.InferOutput<typeof CreateKeyInput>
+
+/** An API key as lists show it; its secret is only in the answer that made it. */
+export type ApiKey = {
+  id: string
+  name: string
+  /** The first characters of the secret. */
+  prefix: string
+  handle: string
+  scopes: Scope[]
+  /** Epoch seconds, as all times here. */
+  created_at: number
+  created_at_iso: string
+  expires_at: number | null
+  expires_at_iso: string | null
+  last_used_at: number | null
+  last_used_at_iso: string | null
+}
+
+/** A browser that is logged in. */
+export type Browser = {
+  id: string
+  name: string
+  handle: string
+  scopes: Scope[]
+  address: string
+  created_at: number
+  created_at_iso: string
+  last_seen_at: number
+  last_seen_at_iso: string
+  expires_at: number
+  expires_at_iso: string
+  /** Whether it is the one that asks. */
+  current: boolean
+}
+
+export const RedeemInput = v.object({
+  code: v.pipe(v.string('must be a text'), v.trim(), v.minLength(1, 'must not be empty'), v.maxLength(200)),
+})
+export type RedeemInput = v.InferOutput<typeof RedeemInput>
+
+export const LoginInput = v.object({
+  token: v.pipe(v.string('must be a text'), v.trim(), v.minLength(1, 'must not be empty'), v.maxLength(512)),
+})
+export type LoginInput = v.InferOutput<typeof LoginInput>
+
+export const PairBrowserInput = v.object({
+  /** What the new browser may do; as much as the one that pairs it when left out. */
+  scopes: v.optional(Scopes),
+})
+export type PairBrowserInput = v.InferOutput<typeof PairBrowserInput>
+
+export type BrowserPairing = {
+  /** To be typed: `ABCD-EFGH`. */
+  code: string
+  url: string
+  expires_at: number
+  expires_at_iso: string
+  /** The link as an SVG picture. */
+  qr: string
+}
+
+/** Answer of `POST /api/auth/redeem` and `/login`. */
+export type LoggedIn = { handle: string; scopes: Scope[] }
+
+/** Answer of `GET /api/auth/me`. */
+export type Me = {
+  id: string
+  kind: 'user' | 'key' | 'channel' | 'plugin' | 'schedule'
+  name: string
+  handle: string
+  scopes: Scope[]
+  agent_name: string
+  version: string
+}
+
+export const AuditQuery = v.object({
+  limit: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,4}$/, 'must be a number'), v.transform(Number), v.minValue(1), v.maxValue(200)),
+  ),
+  cursor: v.optional(v.pipe(v.string(), v.maxLength(100))),
+  /** Only this action, or all that begin with it: `key.`. */
+  action: v.optional(v.pipe(v.string(), v.maxLength(100))),
+})
+
+export type AuditEntry = {
+  id: number
+  at: number
+  at_iso: string
+  actor_kind: string
+  actor_id: string
+  actor_name: string
+  handle: string
+  action: string
+  target: string
+  detail: Record<string, unknown>
+  address: string
+}
+
+export type AuditPage = { items: AuditEntry[]; nextCursor: string | null }
