@@ -9,7 +9,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
 const MINUTE = 60_000
 const fast = process.argv.includes('--fast')
-const all = ['test', 'server', 'shared', 'plugins']
+const all = ['test', 'server', 'shared', 'plugins', 'web/src']
   .flatMap((folder) =>
     globSync(`${folder}/**/*.test.ts`, { exclude: (path) => /node_modules|test\/(bench|e2e)/.test(path) })
   )
