@@ -16,10 +16,12 @@ const TOP = new Set(['app.ts', 'main.ts', 'cli'])
 const LENT: Record<string, string> = {
   'server/auth/principal.ts': 'who calls and what they may do is asked everywhere',
   'server/models/provider.ts': 'the port between the runner and the vendors',
+  'server/models/retry.ts': 'when to ask a model again is known to models and done where turns run',
   'server/sessions/event-log.ts': 'the EventLog port: whoever adds to a turn writes through it',
   'server/system/log.ts': 'the type of the log',
   'server/system/redact.ts': 'what counts as a secret is decided once',
   'server/tools/define.ts': 'how a feature declares its tools',
+  'server/tools/gate.ts': 'the one gate before every call (design §6)',
   'server/tools/tool.ts': 'the one shape of a tool',
 }
 
