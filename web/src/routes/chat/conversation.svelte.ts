@@ -1,0 +1,293 @@
+import { ApiError } from '$lib/api/client.ts'
+import type { CommandResult, Decision, QueueItem, SessionsApi } from '$lib/api/sessions.ts'
+import { toast } from '$lib/ui/toast.svelte.ts'
+import { explain } from '$lib/errors.ts'
+import type { QueuePolicy, Session, SessionContext } from '$shared/sessions.ts'
+import type { TurnEvent } from '$shared/turn-events.ts'
+import { Composer } from './composer.svelte.ts'
+import { keep, kept, randomId } from './drafts.ts'
+import { Outbox, type Outgoing } from './outbox.svelte.ts'
+import { Transcript } from './transcript.svelte.ts'
+import type { Turn } from './turn.ts'
+
+/** A message that is being changed to ask again from there. */
+export type Edit = { turnId: string; text: string }
+
+/** One open conversation: its transcript, what is typed, what is on its way, and what may be done with it. */
+export class Conversation {
+  readonly id: string
+  readonly transcript: Transcript
+  readonly composer: Composer
+  readonly outbox: Outbox
+  #api: SessionsApi
+  #session = $state<Session>()
+  #context = $state<SessionContext>()
+  #model = $state<string | null>(null)
+  #edit = $state<Edit>()
+  #missing = $state(false)
+  #fresh = $state(false)
+  #stopping = $state(false)
+  #reply = $state<CommandResult & { command: string }>()
+  #running = $state<string>()
+
+  /** Without an id, a new conversation that the server hears of with its first message. */
+  constructor(api: SessionsApi, id?: string) {
+    this.#api = api
+    this.#fresh = id === undefined
+    this.id = id ?? `chat-${randomId()}`
+    this.transcript = new Transcript((before) => api.messages(this.id, before, before === undefined ? 50 : 100))
+    this.composer = new Composer(id ?? 'new', api)
+    this.outbox = new Outbox(this.id, api, () => void this.refresh())
+    this.#edit = kept<Edit | undefined>(`edit.${this.id}`, undefined)
+    if (this.#fresh) this.transcript.begin()
+  }
+
+  get session(): Session | undefined {
+    return this.#session
+  }
+
+  get context(): SessionContext | undefined {
+    return this.#context
+  }
+
+  /** The pinned model; null follows the default. */
+  get model(): string | null {
+    return this.#session?.model ?? this.#model
+  }
+
+  get edit(): Edit | undefined {
+    return this.#edit
+  }
+
+  /** The server knows no such session. */
+  get missing(): boolean {
+    return this.#missing
+  }
+
+  /** Nothing was sent yet. */
+  get fresh(): boolean {
+    return this.#fresh
+  }
+
+  get stopping(): boolean {
+    return this.#stopping
+  }
+
+  /** What the last slash command answered. */
+  get reply(): (CommandResult & { command: string }) | undefined {
+    return this.#reply
+  }
+
+  /** The slash command that is at work. */
+  get runningCommand(): string | undefined {
+    return this.#running
+  }
+
+  /** Messages on their way that the transcript does not show yet. */
+  get outgoing(): Outgoing[] {
+    const turns = [...this.transcript.turns.slice(-4), ...this.transcript.waiting]
+    return this.outbox.items.filter((item) =>
+      !turns.some((turn) =>
+        turn.id === item.turnId ||
+        (item.state === 'sending' && turn.input?.text === item.text && turn.at >= item.at - 500)
+      )
+    )
+  }
+
+  async load(): Promise<void> {
+    if (this.#fresh) return
+    await this.transcript.load()
+    const failure = this.transcript.failure
+    if (failure instanceof ApiError && failure.status === 404) {
+      // Its first message is still here: the session begins when that arrives.
+      if (this.outbox.items.length > 0) this.transcript.begin()
+      else this.#missing = true
+    }
+    void this.outbox.flush()
+    await this.refresh()
+  }
+
+  /** Fetches what stands around the transcript: title, model, context, queue. */
+  async refresh(): Promise<void> {
+    if (this.#fresh || this.#missing) return
+    try {
+      const [session, context, queue] = await Promise.all([
+        this.#api.get(this.id),
+        this.#api.context(this.id),
+        this.#api.queue(this.id),
+      ])
+      this.#session = session
+      this.#context = context
+      this.transcript.setQueue(queue.filter((item) => item.position > 0))
+    } catch {
+      // The transcript and the shell already tell that the server is away; the old values still help.
+    }
+  }
+
+  /** Takes an event of any session. */
+  hear(event: TurnEvent): void {
+    if (event.session_id !== this.id) return
+    this.transcript.apply(event)
+    this.outbox.forget(event.turn_id)
+    if (event.type === 'turn_finished') {
+      this.#stopping = false
+      void this.refresh()
+    }
+  }
+
+  /** Sends what is typed. The text is kept until the server has it. */
+  send(): void {
+    if (this.composer.obstacle) return
+    const draft = this.composer.take()
+    const model = this.#fresh ? this.#model ?? undefined : undefined
+    if (this.#fresh) {
+      this.#fresh = false
+      this.composer.rename(this.id)
+    }
+    this.#reply = undefined
+    this.outbox.add(draft, model)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    try {
+      const { interrupted } = await this.#api.interrupt(this.id)
+      if (!interrupted) this.#stopping = false
+    } catch (error) {
+      this.#stopping = false
+      tell('The answer could not be stopped', error)
+    }
+  }
+
+  /** Asks the last question again; the old answer leaves the page. */
+  async retry(turn: Turn): Promise<void> {
+    try {
+      await this.#api.retry(this.id)
+      this.transcript.hide(turn.id)
+    } catch (error) {
+      tell('It could not be asked again', error)
+    }
+  }
+
+  async pickModel(model: string | null): Promise<void> {
+    this.#model = model
+    if (this.#fresh || !this.#session) return
+    try {
+      this.#session = await this.#api.update(this.id, { model })
+    } catch (error) {
+      tell('The model could not be changed', error)
+    }
+  }
+
+  async rename(title: string): Promise<void> {
+    await this.#api.update(this.id, { title })
+    await this.refresh()
+  }
+
+  /** What happens to a message that is sent while an answer is written. */
+  async setPolicy(policy: QueuePolicy): Promise<void> {
+    try {
+      this.#session = await this.#api.update(this.id, { queue_policy: policy })
+    } catch (error) {
+      tell('The queue policy was not changed', error)
+    }
+  }
+
+  beginEdit(turn: Turn): void {
+    this.changeEdit(turn.id, turn.input?.text ?? '')
+  }
+
+  changeEdit(turnId: string, text: string): void {
+    this.#edit = { turnId, text }
+    keep(`edit.${this.id}`, this.#edit)
+  }
+
+  endEdit(): void {
+    this.#edit = undefined
+    keep(`edit.${this.id}`, undefined)
+  }
+
+  /** Asks the changed question in a new session with the history before it; returns that session's id. */
+  async branch(turn: Turn, text: string): Promise<string> {
+    const messageId = turn.messageId ?? (await this.#messageIdOf(turn))
+    const session = await this.#api.branch(this.id, messageId, text)
+    this.endEdit()
+    return session.session_id
+  }
+
+  async decide(approvalId: string, decision: Decision): Promise<void> {
+    try {
+      await this.#api.decide(approvalId, decision)
+    } catch (error) {
+      tell('The decision was not taken', error)
+      await this.transcript.load()
+    }
+  }
+
+  /** Sets the order of the queue; turns that are left out are removed. */
+  async arrange(order: string[]): Promise<void> {
+    const before = this.transcript.waiting.map(asItem)
+    const byId = new Map(before.map((item) => [item.turn_id, item]))
+    this.transcript.setQueue(order.map((id, index) => ({ ...byId.get(id)!, position: index + 1 })))
+    try {
+      await this.#api.setQueue(this.id, order)
+    } catch (error) {
+      this.transcript.setQueue(before)
+      tell('The queue could not be changed', error)
+    }
+    await this.refresh()
+  }
+
+  async editQueued(turnId: string, text: string): Promise<void> {
+    await this.#api.editQueued(this.id, turnId, text)
+    await this.refresh()
+  }
+
+  async run(name: string, arg?: string): Promise<void> {
+    this.#running = name
+    this.#reply = undefined
+    try {
+      this.#reply = { command: name, ...(await this.#api.run(this.id, name, arg)) }
+      if (name === 'clear' || name === 'reset') await this.transcript.load()
+      await this.refresh()
+    } catch (error) {
+      const { what, mend } = explain(error)
+      this.#reply = { command: name, text: [what, mend].filter(Boolean).join(' ') }
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  closeReply(): void {
+    this.#reply = undefined
+  }
+
+  close(): void {
+    this.transcript.close()
+    this.composer.close()
+    this.outbox.close()
+  }
+
+  /** A turn that came live does not carry the id of its message; the stored one does. */
+  async #messageIdOf(turn: Turn): Promise<string> {
+    let before: string | undefined
+    do {
+      const page = await this.#api.messages(this.id, before)
+      const message = page.messages.find((known) => known.turn_id === turn.id && known.role === 'user')
+      if (message) return message.id
+      before = page.nextCursor ?? undefined
+    } while (before !== undefined)
+    throw new Error('This message is no longer in the conversation. Load the page again.')
+  }
+}
+
+const asItem = (turn: Turn): QueueItem => ({
+  turn_id: turn.id,
+  text: turn.input?.text ?? '',
+  position: turn.position ?? 0,
+})
+
+function tell(title: string, error: unknown): void {
+  const { what, mend } = explain(error)
+  toast.error(title, [what, mend].filter(Boolean).join(' '))
+}

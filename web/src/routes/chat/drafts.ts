@@ -1,0 +1,35 @@
+import type { AttachmentInput } from '$shared/sessions.ts'
+
+/** What a person has typed and not sent. */
+export type Draft = { text: string; attachments: AttachmentInput[] }
+
+/** A message that was sent off and not yet acknowledged; `key` makes sending it again harmless. */
+export type Unsent = Draft & { key: string; model?: string; at: number }
+
+const PREFIX = 'gatehouse.chat.'
+
+/** Reads what was kept under `name`; a full or forbidden storage is no reason to fail. */
+export function kept<T>(name: string, fallback: T): T {
+  try {
+    const text = localStorage.getItem(PREFIX + name)
+    return text === null ? fallback : (JSON.parse(text) as T)
+  } catch {
+    return fallback
+  }
+}
+
+/** Keeps `value` across reloads; undefined forgets it. */
+export function keep(name: string, value: unknown): void {
+  try {
+    if (value === undefined) localStorage.removeItem(PREFIX + name)
+    else localStorage.setItem(PREFIX + name, JSON.stringify(value))
+  } catch {
+    // Storage is full or forbidden: the text still stands in the page.
+  }
+}
+
+/** A random id that also works on plain http, where `crypto.randomUUID` is missing. */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
