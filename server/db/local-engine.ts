@@ -336,7 +336,13 @@ export class LocalEngine implements Engine {
   #beginHeld(): Promise<Connection> {
     return this.#patiently(async () => {
       const writer = await this.#openWriter()
-      await writer.runNow('begin immediate')
+      try {
+        await writer.runNow('begin immediate')
+      } catch (error) {
+        // The binding leaves a refused `begin` open, and a later commit would say "SQL statements in progress".
+        await this.#rollbackHeld(error)
+        throw error
+      }
       return writer
     })
   }
