@@ -25,8 +25,8 @@ export function anthropicBody(request: ModelRequest, refused: ReadonlySet<Anthro
     model: request.model,
     messages,
     stream: true,
-    // The budget counts into the limit, so it comes on top of what the caller wants to read.
-    max_tokens: budget ? maxTokens + budget : maxTokens,
+    // The budget counts into the limit; some of it must be left for the answer.
+    max_tokens: budget ? Math.max(maxTokens, budget + 1024) : maxTokens,
     ...(systemBlocks.length > 0 ? { system: systemBlocks } : {}),
     ...(request.tools && request.tools.length > 0
       ? { tools: request.tools, tool_choice: { type: toolChoice(request, budget !== undefined) } }
