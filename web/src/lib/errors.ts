@@ -7,13 +7,14 @@ export type Explanation = {
   mend?: string
   /** Refused fields by their dotted name; forms show them at the field. */
   fields: { name: string; message: string }[]
+  /** Only where the log has more to say. */
   requestId?: string
 }
 
 const MENDS: Record<string, string> = {
   network: 'Check that Gatehouse is running and that this device is online, then try again.',
   timeout: 'It may be busy. Try again in a moment.',
-  unauthorized: 'Sign in again; a new sign-in link is printed by "gatehouse pair" on the server.',
+  unauthorized: 'On the server, "gatehouse pair" prints a new sign-in link.',
   precondition_failed: 'Somebody changed it meanwhile. Load it again, then repeat your change.',
   rate_limited: 'Wait a moment, then try again.',
   internal: 'The details are on the Logs page, under the request id below.',
@@ -28,7 +29,8 @@ export function explain(error: unknown): Explanation {
   const fields = error.errors.map(({ pointer, message }) => ({ name: pointer.slice(1).replaceAll('/', '.'), message }))
   // One refused field is already named in the message.
   const shown = fields.length > 1 ? fields : []
-  return { what: error.message, mend: wait ?? MENDS[error.code], fields: shown, requestId: error.requestId }
+  const requestId = error.status >= 500 ? error.requestId : undefined
+  return { what: error.message, mend: wait ?? MENDS[error.code], fields: shown, requestId }
 }
 
 /** What is wrong with one field (dotted name) of a refused form. */

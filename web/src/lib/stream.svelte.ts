@@ -1,5 +1,5 @@
 import type { TurnEvent } from '$shared/turn-events.ts'
-import { createContext } from 'svelte'
+import { createContext, untrack } from 'svelte'
 import type { SystemSnapshot } from './api/system.ts'
 
 /** Something that changed on the server. */
@@ -110,7 +110,8 @@ export class LiveStream {
   #open(): void {
     this.#close()
     if (!this.#started) return
-    if (this.#state !== 'offline') this.#state = 'connecting'
+    // Callers are often effects; they must not run again because the state that is read here changes.
+    if (untrack(() => this.#state) !== 'offline') this.#state = 'connecting'
     const topics = ['sessions', 'resources', ...(this.#system.size > 0 ? ['system'] : [])]
     const query = new URLSearchParams({ topics: topics.join(','), ...(this.#lastId ? { after: this.#lastId } : {}) })
     const source = new EventSource(`/api/stream?${query}`)
