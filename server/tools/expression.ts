@@ -16,7 +16,15 @@ export function evaluate(expression: string): number {
 
 type Token = { kind: 'number'; value: number } | { kind: 'name' | 'sign' | 'end'; text: string }
 
-const SPELLINGS: Record<string, string> = { '×': '*', '·': '*', '÷': '/', '−': '-', '–': '-', '√': 'sqrt', 'π': 'pi' }
+const SPELLINGS: Record<string, string> = {
+  '×': '*',
+  '·': '*',
+  '÷': '/',
+  '−': '-',
+  '–': '-',
+  '√': 'sqrt',
+  'π': 'pi',
+}
 const TOKEN = /\s*(?:(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)|([a-z]+)|(\*\*|[-+*/%^(),]))/iy
 
 function tokenize(expression: string): Token[] {

@@ -4,6 +4,9 @@ import { defineTool } from '../tools/define.ts'
 import type { Tool } from '../tools/tool.ts'
 import type { Vault } from './service.ts'
 
+/** Characters of a note in one answer; more would be cut out of a model's window. */
+const PAGE = 40_000
+
 /** Tools about notes: `notes.search`, `notes.read`, `notes.create`. */
 export const notesTools = (vault: Vault): Tool[] => [
   defineTool({
@@ -29,16 +32,22 @@ export const notesTools = (vault: Vault): Tool[] => [
     effect: 'read',
     input_schema: {
       type: 'object',
-      properties: { note: { type: 'string', maxLength: 1000, description: 'Path, title, alias or file name' } },
+      properties: {
+        note: { type: 'string', maxLength: 1000, description: 'Path, title, alias or file name' },
+        offset: { type: 'integer', minimum: 0, description: 'To go on in a long note: the next_offset of the answer' },
+      },
       required: ['note'],
       additionalProperties: false,
     },
     input: v.strictObject({
       note: v.pipe(v.string('must be text'), v.trim(), v.minLength(1, 'must not be empty'), v.maxLength(1000)),
+      offset: v.optional(v.pipe(v.number('must be a number'), v.integer(), v.minValue(0, 'must not be negative')), 0),
     }),
-    run: async ({ note }) => {
+    run: async ({ note, offset }) => {
       const { path, title, tags, modified, hash, content } = await vault.read(note)
-      return { path, title, tags, modified, hash, content }
+      const next = offset + PAGE
+      const more = next < content.length ? { next_offset: next, total_characters: content.length } : {}
+      return { path, title, tags, modified, hash, content: content.slice(offset, next), ...more }
     },
   }),
   defineTool({
