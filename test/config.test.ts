@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
@@ -256,6 +256,49 @@ describe('the configuration over HTTP', () => {
     )
   })
 
+  test("lists keep the author's layout, and other sections their empty lines", {
+    yaml:
+      'name: Ada\n\n\n# two empty lines above\noutbound:\n  allow:\n  - 10.0.0.0/8   # office\n  - nas.local\n\n\nuploads: {max_bytes: 5}\n',
+  }, async ({ send, text }) => {
+    await send('PATCH', '/uploads', { max_bytes: 6 })
+    assert.equal(
+      await text(),
+      'name: Ada\n\n\n# two empty lines above\noutbound:\n  allow:\n  - 10.0.0.0/8   # office\n  - nas.local\n\n\nuploads: { max_bytes: 6 }\n',
+    )
+  })
+
+  test('removing a setting keeps the comments of the others', { yaml: COMMENTED }, async ({ send, text }) => {
+    const { channels: _, ...rest } = await (await send('GET', '')).json()
+    assert.equal((await send('PUT', '', rest)).status, 200)
+    assert.equal((await text()).trimEnd(), COMMENTED.slice(0, COMMENTED.indexOf('# Chat')).trimEnd())
+  })
+
+  test('changes at the same moment are all kept', { yaml: '# start\n' }, async ({ send, text }) => {
+    await Promise.all([
+      send('PATCH', '/name', 'Ada'),
+      send('PATCH', '/server', { port: 1 }),
+      send('PATCH', '/server', { host: '::1' }),
+      send('PATCH', '/agent', { max_steps: 2 }),
+    ])
+    assert.equal(await text(), '# start\n\nname: Ada\nserver:\n  port: 1\n  host: ::1\nagent:\n  max_steps: 2\n')
+  })
+
+  test('a file that is a link stays one', {}, async ({ send, file, home }) => {
+    const real = join(home, 'elsewhere.yaml')
+    await writeFile(real, 'name: Ada\n')
+    await symlink(real, file)
+    assert.equal((await send('PATCH', '/name', 'Grace')).status, 200)
+    assert.equal(await readFile(real, 'utf8'), 'name: Grace\n')
+    assert.equal(await readlink(file), real)
+  })
+
+  test('hostile keys stay data', {}, async ({ send, config }) => {
+    const body = '{"channels":{"__proto__":{"token":"x"},"constructor":{"a":1}}}'
+    await send('PUT', '', body, { 'content-type': 'application/json' })
+    assert.equal(({} as Record<string, unknown>).token, undefined)
+    assert.equal(Object.getPrototypeOf(config.current().channels), Object.prototype)
+  })
+
   test('line ends and a missing last line end stay as they were', {
     yaml: '# windows\r\nname: Ada\r\nserver:\r\n  port: 1',
   }, async ({ send, text }) => {
@@ -415,6 +458,25 @@ describe('the configuration over HTTP', () => {
 })
 
 describe('edits by other programs', () => {
+  test('a text that can not be read is shown without the secrets it may hold', { yaml: COMMENTED }, async (world) => {
+    await writeFile(
+      world.file,
+      `${COMMENTED}    slack: {bot_token: "xoxb-new", note: old 123456789:secret-of-the-bot\n`,
+    )
+    await until('the text is unreadable', () => world.config.problems().length > 0)
+    const shown = await (await world.send('GET', '/yaml')).text()
+    assert.match(shown, /# from BotFather|# Chat/)
+    assert.doesNotMatch(shown, /secret-of-the-bot|xoxb-new/)
+  })
+
+  test('.env in the home counts too', { dotenv: 'GATEHOUSE_NAME=Ada\n' }, async ({ config, home }) => {
+    assert.equal(config.current().name, 'Ada')
+    await writeFile(join(home, '.env'), 'GATEHOUSE_NAME=Grace\n')
+    await until('the new value is in force', () => config.current().name === 'Grace')
+    await rm(join(home, '.env'))
+    await until('the default is back', () => config.current().name === 'Gatehouse')
+  })
+
   test(
     'come into force by themselves, and are announced',
     { yaml: 'name: Ada\nlogging: {level: info}\n' },

@@ -136,17 +136,36 @@ const isScalar = (value: unknown): boolean => typeof value !== 'object' || value
 
 /**
  * Puts the lines that an edit changed into the text as its author laid it out. `normal` is that text as the YAML
- * writer lays it out, `edited` the same after the edit; where both have the same lines, the author's are kept.
+ * writer lays it out, `edited` the same after the edit; lines that both have are taken from the author.
  */
 function splice(original: string, normal: string, edited: string): string {
-  const [theirs, from, to] = [original, normal, edited].map((text) => text.replace(/\n$/, '').split('\n'))
-  if (!theirs || !from || !to || theirs.length !== from.length) return edited
+  const from = linesOf(normal)
+  const to = linesOf(edited)
+  const theirs = align(linesOf(original), from)
+  if (!theirs) return edited
   let top = 0
   while (top < from.length && top < to.length && from[top] === to[top]) top++
   let bottom = 0
-  while (bottom < from.length - top && bottom < to.length - top && from.at(-1 - bottom) === to.at(-1 - bottom)) bottom++
-  const lines = [...theirs.slice(0, top), ...to.slice(top, to.length - bottom), ...theirs.slice(theirs.length - bottom)]
-  return lines.join('\n') + '\n'
+  while (bottom < Math.min(from.length, to.length) - top && from.at(-1 - bottom) === to.at(-1 - bottom)) bottom++
+  const kept = [theirs.slice(0, top), to.slice(top, to.length - bottom), theirs.slice(theirs.length - bottom)]
+  return kept.flat(2).join('\n') + '\n'
+}
+
+const linesOf = (text: string): string[] => text.replace(/\n$/, '').split('\n')
+
+/**
+ * For each line of the writer's the author's own: the same but for spaces, with the empty lines after it that the
+ * writer left out. Undefined when the two differ in more.
+ */
+function align(original: string[], normal: string[]): string[][] | undefined {
+  const squeeze = (line: string | undefined) => line?.replace(/\s+/g, '')
+  const aligned: string[][] = []
+  for (const line of original) {
+    if (squeeze(line) === squeeze(normal[aligned.length])) aligned.push([line])
+    else if (line.trim() === '' && aligned.length > 0) aligned.at(-1)!.push(line)
+    else return undefined
+  }
+  return aligned.length === normal.length ? aligned : undefined
 }
 
 /** Spaces that the author indents by: those of the first indented line that is no list item. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type FSWatcher, watch } from 'node:fs'
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import process from 'node:process'
 
@@ -20,27 +20,34 @@ export async function readText(path: string): Promise<string | undefined> {
 let written = 0
 
 /**
- * Replaces a file so that a reader, or a crash, sees the old text or the new one and nothing between.
- * Only the owner may read it, unless the file was already open to more.
+ * Replaces a file so that a reader, or a crash, sees the old text or the new one and nothing between; through a link,
+ * the file that it points to. Only the owner may read it, unless the file was already open to more.
  */
 export async function writeAtomic(path: string, text: string): Promise<void> {
-  const mode = await stat(path).then((info) => info.mode & 0o777, () => 0o600)
-  const temporary = `${path}.${process.pid}-${++written}.tmp`
   await mkdir(dirname(path), { recursive: true })
+  const target = await realpath(path).catch(() => path)
+  const mode = await stat(target).then((info) => info.mode & 0o777, () => 0o600)
+  const temporary = `${target}.${process.pid}-${++written}.tmp`
   try {
-    const file = await open(temporary, 'w', mode)
-    try {
-      await file.writeFile(text)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
+    await writeDurably(temporary, text, mode)
+    await rename(temporary, target)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw error
+    // A single file mounted into a container can't be replaced, only written over.
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY') throw error
+    await writeDurably(target, text, mode)
   }
-  await syncFolder(dirname(path))
+  await syncFolder(dirname(target))
+}
+
+async function writeDurably(path: string, text: string, mode: number): Promise<void> {
+  const file = await open(path, 'w', mode)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
 
 /** Makes a rename in the folder survive a power cut; Windows has no such call and does not need it. */

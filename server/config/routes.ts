@@ -80,7 +80,7 @@ export const configRoutes = (config: ConfigService): Hono<AppEnv> =>
       operation({
         id: 'validateConfig',
         summary: 'Check a gatehouse.yaml without saving it',
-        scope: 'read',
+        scope: 'admin',
         body: ValidateConfigInput,
         returns: '{ok, problems} with line and column',
         errors: ['invalid_input'],

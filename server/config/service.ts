@@ -7,14 +7,15 @@ import {
 } from '../../shared/config.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
-import { AppError, invalid, notFound } from '../errors.ts'
+import { invalid, notFound } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import { maskText, parse, rewrite, unmaskText } from './document.ts'
 import type { Environment } from './environment.ts'
-import { etagOf, matches } from './etag.ts'
+import { etagOf } from './etag.ts'
 import { readText, sha256, watchFiles, writeAtomic } from './file.ts'
 import { secretValues, withReferences } from './layers.ts'
 import { configPath, type ConfigSources, dotenvPath, evaluate, keepGood, loadConfig, type Loaded } from './load.ts'
+import { brokenFile, changedMeanwhile, checkMatch, refusal, report, unwritable } from './refusals.ts'
 import { masked, unmasked } from './secrets.ts'
 import type { ConfigStore } from './store.ts'
 import { mergePatch, same, type Values, withValue } from './values.ts'
@@ -96,7 +97,7 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
     if (newest?.sha !== sha) await store.add({ at: now().getTime(), by, sha, text })
   }
 
-  function accept(next: Loaded): void {
+  function accept(next: Loaded, by: ConfigVersion['by']): void {
     const before = state
     state = next
     const names = new Set([...Object.keys(next.config), ...Object.keys(before.config)])
@@ -104,7 +105,11 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
     for (const id of sections) bus.publish({ type: 'resource', resource: 'config', action: 'updated', id })
     if (sections.length === 0) bus.publish({ type: 'resource', resource: 'config', action: 'changed' })
     if (sections.length === 0) return
-    log.info('config.changed', 'The configuration changed', { sections, restart_required: restartRequired() })
+    log.info('config.changed', 'The configuration changed', {
+      sections,
+      restart_required: restartRequired(),
+      by: by.name,
+    })
     for (const listener of [...listeners]) listener(next.config, before.config, sections)
   }
 
@@ -132,7 +137,7 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
       }
       await record(text, BY_FILE)
       await keepGood(home, next.good)
-      accept({ ...next, ...next.good, text })
+      accept({ ...next, ...next.good, text }, BY_FILE)
     }).catch((error: unknown) => log.error('config.unreadable', 'The configuration could not be read again', { error }))
 
   const stopWatching = watchFiles([path, dotenvPath(home)], () => void reload())
@@ -154,11 +159,13 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
       if (text !== disk) {
         await record(disk, BY_FILE)
         if (await readText(path) !== disk) throw changedMeanwhile()
-        await writeAtomic(path, text)
+        await writeAtomic(path, text).catch((error: unknown) => {
+          throw unwritable(error)
+        })
         await record(text, { kind: caller.kind, id: caller.id, name: caller.name })
         await keepGood(home, evaluated.good)
       }
-      if (text !== state.text) accept({ ...evaluated, ...evaluated.good, text })
+      if (text !== state.text) accept({ ...evaluated, ...evaluated.good, text }, caller)
       return { etag: etagOf(text), restartRequired: restartRequired() }
     })
   }
@@ -207,7 +214,7 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
       }
     },
     validate: async (caller, yaml) => {
-      demand(caller, 'read')
+      demand(caller, 'admin')
       return (await evaluate(deps, yaml)).problems
     },
     replace: (caller, next, ifMatch) =>
@@ -259,54 +266,3 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
 }
 
 const isDatabaseSection = (section: string): boolean => (DATABASE_SECTIONS as readonly string[]).includes(section)
-
-function checkMatch(ifMatch: string | undefined, disk: string | undefined): void {
-  if (ifMatch === undefined) return
-  const etag = disk === undefined ? undefined : etagOf(disk)
-  if (ifMatch.trim() === '*' ? etag !== undefined : matches(ifMatch, etag ?? etagOf(''))) return
-  throw new AppError(
-    'precondition_failed',
-    'gatehouse.yaml has changed since you read it. Read it again, and repeat your change on what is there now.',
-    { headers: { etag: etag ?? etagOf('') } },
-  )
-}
-
-const changedMeanwhile = (): AppError =>
-  new AppError('conflict', 'gatehouse.yaml was changed by another program in this very moment. Try again.')
-
-const brokenFile = (): AppError =>
-  new AppError(
-    'conflict',
-    "gatehouse.yaml can't be read, so one section of it can't be changed. Mend the line that /api/config/effective " +
-      'names, or replace the whole file.',
-  )
-
-/** The problems of a text as fields, each with where it stands. */
-function refusal(problems: ConfigProblem[]): AppError {
-  const errors = problems.filter(({ severity }) => severity === 'error').map(({ path, message, line, column }) => ({
-    pointer: path ? `/${path.replaceAll('.', '/')}` : '',
-    message: path || line === null ? message : `line ${line}, column ${column}: ${message}`,
-  }))
-  const first = errors[0]
-  const field = first?.pointer.slice(1).replaceAll('/', '.')
-  return new AppError(
-    'invalid_input',
-    `${field ? `${field}: ` : ''}${first?.message ?? 'The configuration has an error'}`,
-    {
-      errors,
-    },
-  )
-}
-
-function report(log: Log, problems: ConfigProblem[]): void {
-  for (const { severity, message, path, origin, line, column } of problems) {
-    const where = line === null ? '' : ` (gatehouse.yaml, line ${line}, column ${column})`
-    const write = severity === 'error' ? log.error : log.warn
-    write(`config.${severity}`, `${path && origin === 'file' ? `${path}: ` : ''}${message}${where}`, {
-      path,
-      origin,
-      line,
-      column,
-    })
-  }
-}
