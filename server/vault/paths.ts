@@ -7,8 +7,7 @@ const SKIPPED = new Set(['node_modules', '__pycache__', '_showcase'])
 export const isSkipped = (name: string): boolean => name.startsWith('.') || SKIPPED.has(name)
 
 // Refused on every system, so that a vault can be copied or synchronised to Windows and phones.
-// deno-lint-ignore no-control-regex
-const FORBIDDEN = /[\x00-\x1f\x7f<>:"|?*\\]/
+const FORBIDDEN = /[\p{Cc}<>:"|?*\\]/u
 const DEVICE_NAME = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i
 
 /**
@@ -40,7 +39,7 @@ function checkPart(part: string): void {
 export function pathOfTitle(title: string): string {
   const name = title
     .normalize('NFC')
-    .replace(/[\x00-\x1f\x7f<>:"|?*\\/#^[\]]+/g, ' ')
+    .replace(/[\p{Cc}<>:"|?*\\/#^[\]]+/gu, ' ')
     .replace(/\s+/g, ' ')
     .replace(/^[. ]+|[. ]+$/g, '')
   const short = [...name].slice(0, 80).join('').trim()
