@@ -1,4 +1,5 @@
-import type { Kysely, Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
+import type { Db } from '../db/open.ts'
 import { ulid } from 'ulid'
 import * as v from 'valibot'
 import type { Approval, ApprovalDecision } from '../../shared/approvals.ts'
@@ -20,7 +21,7 @@ const SWEEP_MS = 5000
  * A turn that waits is a row, not a promise: it survives restarts and resumes when its last question is answered.
  */
 export function createApprovals(deps: {
-  kysely: Kysely<unknown>
+  kysely: Db
   log: EventLog
   bus: Bus
   /** Seconds that a question stays open. */

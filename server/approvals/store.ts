@@ -1,4 +1,5 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
+import type { Db } from '../db/open.ts'
 import type { Approval } from '../../shared/approvals.ts'
 import type { TurnRef } from '../sessions/event-log.ts'
 
@@ -26,7 +27,7 @@ export type ApprovalRow = ApprovalTables['approvals'] & { session_id: string; ha
 type Tx = Transaction<ApprovalTables>
 
 /** Questions and standing answers. */
-export function createApprovalStore(database: Kysely<unknown>) {
+export function createApprovalStore(database: Db) {
   const db = database.withTables<ApprovalTables>()
   const rows = () =>
     db.selectFrom('approvals as a').innerJoin('sessions as s', 's.sid', 'a.sid').selectAll('a').select([

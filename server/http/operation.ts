@@ -34,6 +34,16 @@ const DOC = Symbol.for('gatehouse.operation')
 export const docOf = (handler: unknown): OperationDoc | undefined =>
   (handler as { [DOC]?: OperationDoc } | undefined)?.[DOC]
 
+type Route = { method: string; path: string; handler: unknown }
+
+/** Tells which requests a stranger may make, from the documentation of the routes. Their paths have no parameters. */
+export function publicPaths(routes: readonly Route[]): (request: { method: string; path: string }) => boolean {
+  const open = new Set(
+    routes.filter((route) => docOf(route.handler)?.scope === 'public').map((route) => `${route.method} ${route.path}`),
+  )
+  return ({ method, path }) => open.has(`${method === 'HEAD' ? 'GET' : method} ${path}`)
+}
+
 /**
  * The first handler of every route: checks the scope, then parses query and body against their schemas.
  * Throws `forbidden`, `invalid_input` (each refused field named), `too_large`, `unsupported_media_type`.

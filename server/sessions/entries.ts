@@ -10,8 +10,8 @@ export type Entry = {
   event: TurnEvent
   /** `event` as JSON, filled by the first reader that needs it. */
   json?: string
-  /** The SSE frame, filled by the first reader that needs it. */
-  frame?: Uint8Array
+  /** SSE frames by event name (empty for none), filled by the first reader that needs one. */
+  frames?: Record<string, Uint8Array>
 }
 
 /** How many of the newest events stay in memory; a reader further behind reads the database. */

@@ -1,4 +1,5 @@
-import type { Kysely, Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
+import type { Db } from '../db/open.ts'
 import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
 import type { Log } from '../system/log.ts'
 import { createEntries, type Entry } from './entries.ts'
@@ -52,7 +53,7 @@ const RETRY_MS = 1000
 
 /** The log over the local database; throws what the database throws at opening. */
 export async function createEventLog(
-  deps: { kysely: Kysely<unknown>; log: Log; now: () => number },
+  deps: { kysely: Db; log: Log; now: () => number },
 ): Promise<EventLog> {
   const { log, now } = deps
   const store = createSegmentStore(deps.kysely)

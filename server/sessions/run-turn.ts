@@ -18,8 +18,8 @@ import type { TurnRow, TurnStore } from './turn-store.ts'
 /** Limits of one turn, from the configuration. */
 export type TurnLimits = {
   max_steps: number
-  max_output_tokens: number | null
-  max_cost_usd: number | null
+  max_output_tokens?: number | undefined
+  max_cost_usd_per_turn?: number | undefined
   compact_at_percent: number
 }
 
@@ -33,7 +33,8 @@ export type RunTurnDeps = {
   approvals: Approvals
   compaction: Compaction
   load: LoadAttachment
-  resolveMarker: ResolveMarker
+  /** Files that replies of a handle may show. */
+  resolveMarker: (handle: string, path: string) => ReturnType<ResolveMarker>
   systemPrompt: () => string
   limits: () => TurnLimits
   log: Log
@@ -106,10 +107,10 @@ export function createRunTurn(deps: RunTurnDeps) {
             ),
           )
         }
-        if (limits.max_cost_usd !== null && progress.cost_usd >= limits.max_cost_usd) {
+        if (limits.max_cost_usd_per_turn !== undefined && progress.cost_usd >= limits.max_cost_usd_per_turn) {
           return await finish(
             limit(
-              `The turn reached its cost limit of $${limits.max_cost_usd}. Raise agent.max_cost_usd_per_turn in the configuration to allow more.`,
+              `The turn reached its cost limit of $${limits.max_cost_usd_per_turn}. Raise agent.max_cost_usd_per_turn in the configuration to allow more.`,
             ),
           )
         }
@@ -327,11 +328,12 @@ export async function closeTurn(
   model: string | null,
 ): Promise<void> {
   const at = deps.now()
-  const answer = await extractMarkers(answerOf(progress), deps.resolveMarker)
+  const resolve: ResolveMarker = (path) => deps.resolveMarker(ref.handle, path)
+  const answer = await extractMarkers(answerOf(progress), resolve)
   const messages = messagesOf(progress, turn.id, at, { ...end, model })
   const spoken = messages.findLast((message) => message.role === 'assistant')!
   if (answer.attachments.length > 0) {
-    spoken.text = (await extractMarkers(spoken.text, deps.resolveMarker)).text
+    spoken.text = (await extractMarkers(spoken.text, resolve)).text
     spoken.data.attachments = answer.attachments
   }
   const finished: TurnEventBody = {

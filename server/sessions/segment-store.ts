@@ -1,4 +1,5 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
+import type { Db } from '../db/open.ts'
 import { coalesce, expand, firstOffset, sliceAfter, type StoredEvent } from './event-codec.ts'
 import type { Filter, TurnRef } from './event-log.ts'
 
@@ -18,7 +19,7 @@ const OVERLAP = 512
 const EPOCHS = 100
 
 /** The rows of the event log. */
-export function createSegmentStore(database: Kysely<unknown>) {
+export function createSegmentStore(database: Db) {
   const db = database.withTables<SegmentTables>()
 
   async function rowsAfter(filter: Filter, after: number) {

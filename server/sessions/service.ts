@@ -20,6 +20,7 @@ import type { Tools } from '../tools/service.ts'
 import type { Compaction } from './compaction.ts'
 import { contextOf } from './context.ts'
 import type { Entry } from './entries.ts'
+import { firstOffset } from './event-codec.ts'
 import type { EventLog, Filter, Tx } from './event-log.ts'
 import { type ExportFormat, exportSession } from './export.ts'
 import type { Runner } from './runner.ts'
@@ -514,6 +515,17 @@ export function createSessions(deps: SessionsDeps) {
 
     export: async (caller: Caller, id: string, format: ExportFormat): Promise<string> =>
       exportSession(store, await own(caller, id), format),
+
+    /** The offset just before the oldest open turn, or the head when none is open. */
+    async openFrom(caller: Caller, id: string): Promise<number> {
+      const session = await own(caller, id)
+      const head = events.head()
+      const oldest = (await turns.open(session.sid))[0]
+      if (!oldest) return head
+      const ref = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: oldest.id }
+      const first = (await events.turnEvents(ref))[0]
+      return first ? firstOffset(first) - 1 : head
+    },
 
     /** Events of one session after an offset, then as they come. */
     async follow(

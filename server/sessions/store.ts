@@ -1,4 +1,5 @@
-import { type Insertable, type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely'
+import { type Insertable, type Selectable, sql, type Transaction, type Updateable } from 'kysely'
+import type { Db } from '../db/open.ts'
 import type { QueuePolicy, RunMessage, Session, ToolInfo } from '../../shared/sessions.ts'
 import type { Attachment, Author, TokenUsage } from '../../shared/turn-events.ts'
 import type { SessionTables } from './tables.ts'
@@ -34,7 +35,7 @@ export type CallTotals = {
 }
 
 /** Sessions, their messages and what their model calls used. */
-export function createSessionStore(database: Kysely<unknown>) {
+export function createSessionStore(database: Db) {
   const db = database.withTables<SessionTables>()
 
   const live = sql<

@@ -1,4 +1,5 @@
-import { type Kysely, type Selectable, sql, type Transaction, type Updateable } from 'kysely'
+import { type Selectable, sql, type Transaction, type Updateable } from 'kysely'
+import type { Db } from '../db/open.ts'
 import type { Turn } from '../../shared/sessions.ts'
 import type { TurnInput } from '../../shared/turn-events.ts'
 import type { Caller, Scope } from '../auth/principal.ts'
@@ -16,7 +17,7 @@ export type TurnRow = Omit<Selectable<SessionTables['turns']>, 'input' | 'caller
 export const OPEN = ['queued', 'running', 'awaiting_approval'] as const
 
 /** The queue of every session, and what became of each turn. */
-export function createTurnStore(database: Kysely<unknown>) {
+export function createTurnStore(database: Db) {
   const db = database.withTables<SessionTables>()
 
   const select = (tx?: Tx) => (tx ?? db).selectFrom('turns').selectAll()

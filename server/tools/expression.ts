@@ -5,16 +5,20 @@ export const MAX_EXPRESSION = 500
 const MAX_DEPTH = 60
 const SIGNIFICANT_DIGITS = 12
 
-/** The value of an arithmetic expression. Throws `invalid_input` that says where and why it can't be read. */
-export function evaluate(expression: string): number {
+/**
+ * The value of an arithmetic expression; a whole number that a double can't hold exactly comes as a bigint.
+ * Throws `invalid_input` that says where and why it can't be read.
+ */
+export function evaluate(expression: string): number | bigint {
   if (expression.length > MAX_EXPRESSION) refuse(`is longer than ${MAX_EXPRESSION} characters`)
-  const value = new Parser(tokenize(expression)).parse()
+  const { value, whole } = new Parser(tokenize(expression)).parse()
+  if (whole !== undefined && !Number.isSafeInteger(value)) return whole
   if (Number.isNaN(value)) refuse('has no real result')
   if (!Number.isFinite(value)) refuse('has a result too large to write down')
   return tidy(value)
 }
 
-type Token = { kind: 'number'; value: number } | { kind: 'name' | 'sign' | 'end'; text: string }
+type Token = { kind: 'number'; value: number; whole?: bigint } | { kind: 'name' | 'sign' | 'end'; text: string }
 
 const SPELLINGS: Record<string, string> = {
   '×': '*',
@@ -40,8 +44,9 @@ function tokenize(expression: string): Token[] {
     const match = TOKEN.exec(text)
     if (!match) refuse(`has "${text.slice(at).trim().slice(0, 12)}", which is not arithmetic`)
     const [, number, name, sign] = match
-    if (number) tokens.push({ kind: 'number', value: Number(number) })
-    else if (name) tokens.push({ kind: 'name', text: name.toLowerCase() })
+    if (number) {
+      tokens.push({ kind: 'number', value: Number(number), ...(/^\d+$/.test(number) ? { whole: BigInt(number) } : {}) })
+    } else if (name) tokens.push({ kind: 'name', text: name.toLowerCase() })
     else tokens.push({ kind: 'sign', text: sign === '**' ? '^' : sign ?? '' })
   }
   return tokens
@@ -66,10 +71,25 @@ const FUNCTIONS: Record<string, [least: number, most: number, run: (...values: n
   tan: [1, 1, Math.tan],
 }
 
-/** A value, and whether it was written as a percentage, for `80 + 10%` means ten percent of the 80. */
-type Value = { value: number; percent: boolean }
+type Value = {
+  value: number
+  /** Written as a percentage: `80 + 10%` means ten percent of the 80. */
+  percent?: true
+  /** The same value exactly, as long as only whole numbers were added, multiplied and raised. */
+  whole?: bigint
+}
 
-const plain = (value: number): Value => ({ value, percent: false })
+/** Exact results up to this size; larger ones are doubles. */
+const LARGEST_WHOLE = 10n ** 60n
+
+const plain = (value: number): Value => ({ value })
+
+/** `value`, and the exact result of `run` when both sides are whole and it stays small enough to write down. */
+function exactly(value: number, left: Value, right: Value, run: (left: bigint, right: bigint) => bigint): Value {
+  if (left.whole === undefined || right.whole === undefined || !(Math.abs(value) < 1e60)) return { value }
+  const whole = run(left.whole, right.whole)
+  return whole < LARGEST_WHOLE && whole > -LARGEST_WHOLE ? { value, whole } : { value }
+}
 
 /** Recursive descent: sum, product, sign, power, percent, atom. */
 class Parser {
@@ -81,10 +101,10 @@ class Parser {
     this.#tokens = tokens
   }
 
-  parse(): number {
+  parse(): Value {
     const result = this.#sum()
     if (this.#next.kind !== 'end') refuse(`has ${this.#shown()} where an operator was expected`)
-    return result.value
+    return result
   }
 
   get #next(): Token {
@@ -105,7 +125,8 @@ class Parser {
       const sign = this.#take('+') ? 1 : this.#take('-') ? -1 : 0
       if (sign === 0) break
       const right = this.#product()
-      left = plain(left.value + sign * (right.percent && !left.percent ? left.value * right.value : right.value))
+      const change = sign * (right.percent && !left.percent ? left.value * right.value : right.value)
+      left = exactly(left.value + change, left, right, (a, b) => a + BigInt(sign) * b)
     }
     this.#depth--
     return left
@@ -114,14 +135,14 @@ class Parser {
   #product(): Value {
     let left = this.#signed()
     for (;;) {
-      if (this.#take('*')) left = plain(left.value * this.#signed().value)
+      if (this.#take('*')) left = product(left, this.#signed())
       else if (this.#take('/')) left = plain(divide(left.value, this.#signed().value))
       else if (this.#take('%')) left = plain(remainder(left.value, this.#signed().value))
       else if (this.#isName('of')) {
         if (!left.percent) refuse('has "of" without a percentage before it, as in "20% of 80"')
         this.#at++
         left = plain(left.value * this.#signed().value)
-      } else if (this.#startsAtom()) left = plain(left.value * this.#power().value)
+      } else if (this.#startsAtom()) left = product(left, this.#power())
       else return left
     }
   }
@@ -129,40 +150,42 @@ class Parser {
   #signed(): Value {
     if (this.#take('+')) return this.#guarded(() => this.#signed())
     if (!this.#take('-')) return this.#power()
-    const { value, percent } = this.#guarded(() => this.#signed())
-    return { value: -value, percent }
+    const { value, percent, whole } = this.#guarded(() => this.#signed())
+    return { value: -value, ...(percent && { percent }), ...(whole !== undefined && { whole: -whole }) }
   }
 
   #power(): Value {
     const base = this.#percentage()
     if (!this.#take('^')) return base
     const exponent = this.#guarded(() => this.#signed())
-    return plain(base.value ** exponent.value)
+    // A negative power is no whole number.
+    if (exponent.value < 0) return plain(base.value ** exponent.value)
+    return exactly(base.value ** exponent.value, base, exponent, (a, b) => a ** b)
   }
 
   #percentage(): Value {
-    const value = this.#atom()
+    const atom = this.#atom()
     const next = this.#next
-    if (next.kind !== 'sign' || next.text !== '%' || this.#startsAtom(1)) return plain(value)
+    if (next.kind !== 'sign' || next.text !== '%' || this.#startsAtom(1)) return atom
     this.#at++
-    return { value: value / 100, percent: true }
+    return { value: atom.value / 100, percent: true }
   }
 
-  #atom(): number {
+  #atom(): Value {
     const token = this.#next
     if (token.kind === 'number') {
       this.#at++
-      return token.value
+      return token.whole === undefined ? plain(token.value) : { value: token.value, whole: token.whole }
     }
     if (this.#take('(')) {
-      const { value } = this.#sum()
+      const { value, whole } = this.#sum()
       if (!this.#take(')')) refuse('has a "(" without its ")"')
-      return value
+      return whole === undefined ? plain(value) : { value, whole }
     }
     if (token.kind !== 'name') refuse(`has ${this.#shown()} where a number was expected`)
     this.#at++
     const constant = Object.hasOwn(CONSTANTS, token.text) ? CONSTANTS[token.text] : undefined
-    return constant ?? this.#call(token.text)
+    return plain(constant ?? this.#call(token.text))
   }
 
   #call(name: string): number {
@@ -206,6 +229,8 @@ class Parser {
     return token.kind === 'end' ? 'its end' : `"${token.text}"`
   }
 }
+
+const product = (left: Value, right: Value): Value => exactly(left.value * right.value, left, right, (a, b) => a * b)
 
 function divide(left: number, right: number): number {
   if (right === 0) refuse('divides by zero')

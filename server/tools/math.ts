@@ -8,7 +8,7 @@ export const mathTool: Tool = defineTool({
   name: 'math.evaluate',
   description: 'Evaluates arithmetic: + - * / ^ and parentheses; % after a number is percent ("12.5% of 80", ' +
     '"80 + 10%"), between two numbers the remainder; sqrt abs round floor ceil min max log (base 10) ln exp sin cos ' +
-    'tan (radians); pi and e. The result is rounded to 12 significant digits.',
+    'tan (radians); pi and e. Results are rounded to 12 significant digits; whole numbers are exact.',
   effect: 'read',
   input_schema: {
     type: 'object',
@@ -30,5 +30,9 @@ export const mathTool: Tool = defineTool({
       v.maxLength(MAX_EXPRESSION, `must have at most ${MAX_EXPRESSION} characters`),
     ),
   }),
-  run: ({ expression }) => ({ expression, result: evaluate(expression) }),
+  run: ({ expression }) => {
+    const result = evaluate(expression)
+    // JSON has no whole numbers of that size; as text, every digit arrives.
+    return { expression, result: typeof result === 'bigint' ? String(result) : result }
+  },
 })

@@ -1,0 +1,268 @@
+import { join } from 'node:path'
+import { Hono } from 'hono'
+import { approvalRoutes } from './approvals/routes.ts'
+import { createApprovals } from './approvals/service.ts'
+import { authenticate } from './auth/middleware.ts'
+import { authRoutes } from './auth/routes.ts'
+import { createAuth } from './auth/service.ts'
+import { createAuthStore } from './auth/store.ts'
+import { createBus } from './bus/bus.ts'
+import type { Environment } from './config/environment.ts'
+import type { Loaded } from './config/load.ts'
+import { configRoutes } from './config/routes.ts'
+import { createConfig } from './config/service.ts'
+import { createConfigStore } from './config/store.ts'
+import { createHealth } from './db/health.ts'
+import type { Database } from './db/open.ts'
+import { AppError } from './errors.ts'
+import type { AppEnv } from './http/env.ts'
+import { createGuard } from './http/guard.ts'
+import { onError, onNotFound, problem } from './http/on-error.ts'
+import { publicPaths } from './http/operation.ts'
+import { requestId } from './http/request-id.ts'
+import { createStatic } from './http/static.ts'
+import { createBuiltin } from './models/providers/builtin.ts'
+import { modelRoutes, providerRoutes } from './models/routes.ts'
+import { createModels } from './models/service.ts'
+import { createModelStore } from './models/store.ts'
+import { modelsTools } from './models/tools.ts'
+import type { RequestInfo, SocketHandlers } from './runtime/port.ts'
+import { createSecrets } from './secrets/service.ts'
+import { createCompaction } from './sessions/compaction.ts'
+import { createEventLog } from './sessions/event-log.ts'
+import { sessionRoutes } from './sessions/routes.ts'
+import { createRunner } from './sessions/runner.ts'
+import { createSessions } from './sessions/service.ts'
+import { createSessionStore } from './sessions/store.ts'
+import { sessionTools } from './sessions/tools.ts'
+import { createTurnStore } from './sessions/turn-store.ts'
+import { streamRoutes } from './stream/routes.ts'
+import type { LogFile } from './system/logs.ts'
+import { systemRoutes } from './system/routes.ts'
+import { createSystem } from './system/service.ts'
+import { createGate } from './tools/gate.ts'
+import { mathTool } from './tools/math.ts'
+import { createTools } from './tools/service.ts'
+import { timeTool } from './tools/time.ts'
+import { uploadRoutes } from './uploads/routes.ts'
+import { createUploads } from './uploads/service.ts'
+import { createVault } from './vault/service.ts'
+import { notesTools } from './vault/tools.ts'
+
+export type Deps = {
+  /** The home folder. */
+  home: string
+  database: Database
+  log: LogFile
+  loaded: Loaded
+  env: Environment
+  flags: Record<string, unknown>
+  runtime: { name: string; version: string }
+  build: { version: string; commit: string; build_date: string }
+  /** Folder of the built control UI. */
+  webRoot: string
+  /** Begins a graceful restart and returns at once. */
+  restart: () => void
+  now?: () => number
+}
+
+export type App = Awaited<ReturnType<typeof createApp>>
+
+/** Builds every feature and joins them. Nothing runs before `start`. */
+export async function createApp(deps: Deps) {
+  const { home, database, log, env, build, now = Date.now } = deps
+  const { kysely } = database
+  const date = () => new Date(now())
+  const bus = createBus()
+  const secrets = createSecrets({ home, env })
+
+  const config = await createConfig({
+    home,
+    env,
+    flags: deps.flags,
+    store: createConfigStore({ kysely, secrets }),
+    bus,
+    log,
+    now: date,
+    loaded: deps.loaded,
+  })
+  const settings = () => config.current()
+  const auth = createAuth({
+    store: createAuthStore(kysely),
+    now,
+    log,
+    bus,
+    token: env.GATEHOUSE_TOKEN,
+    trustedProxies: () => settings().server.trusted_proxies,
+  })
+  const models = createModels({
+    store: createModelStore({ kysely }),
+    secrets,
+    bus,
+    log,
+    builtin: createBuiltin(),
+    env: config.variables(),
+    audit: (entry) => auth.audit.record(entry),
+    now,
+  })
+  const vault = createVault({ root: join(home, 'vault'), log, bus, now: date })
+  const uploads = createUploads({ home, maxBytes: () => settings().uploads.max_bytes })
+  const tools = createTools([timeTool(date), mathTool, ...modelsTools(models), ...notesTools(vault)])
+
+  const events = await createEventLog({ kysely, log, now })
+  const approvals = createApprovals({
+    kysely,
+    log: events,
+    bus,
+    timeoutSeconds: () => settings().agent.approval_timeout_seconds,
+    now,
+  })
+  const store = createSessionStore(kysely)
+  const turns = createTurnStore(kysely)
+  const compaction = createCompaction({ store, events, now })
+  const systemPrompt = () => settings().system_prompt
+  const runner = createRunner({
+    store,
+    turns,
+    events,
+    models,
+    tools,
+    gate: createGate({ granted: approvals.granted }),
+    approvals,
+    compaction,
+    load: uploads.load,
+    resolveMarker: uploads.locate,
+    systemPrompt,
+    limits: () => settings().agent,
+    maxParallel: () => settings().sessions.max_parallel_turns,
+    turnTimeoutSeconds: () => settings().agent.turn_timeout_seconds,
+    bus,
+    log,
+    now,
+  })
+  const sessions = createSessions({
+    store,
+    turns,
+    events,
+    runner,
+    compaction,
+    models,
+    tools,
+    attach: uploads.attach,
+    systemPrompt,
+    settings: () => settings().sessions,
+    bus,
+    now,
+  })
+  sessionTools(sessions).forEach(tools.add)
+
+  let sockets = 0
+  const health = createHealth(database, home)
+  const system = createSystem({
+    home,
+    version: build.version,
+    runtime: deps.runtime,
+    now: date,
+    counts: async () => {
+      const { active, queued } = await turns.counts()
+      return {
+        connected_clients: sockets,
+        active_turns: active,
+        queued_turns: queued,
+        database_bytes: await health.size(),
+      }
+    },
+  })
+
+  const guard = createGuard({
+    allowedHosts: () => {
+      const { host, public_url, allowed_hosts } = settings().server
+      return [host, ...(public_url ? [public_url] : []), ...allowed_hosts]
+    },
+    trustedProxies: () => settings().server.trusted_proxies,
+    corsOrigins: () => settings().server.cors_origins,
+  })
+
+  const api = new Hono<AppEnv>()
+    .route(
+      '/',
+      systemRoutes({
+        home,
+        build,
+        system,
+        logs: log,
+        agentName: () => settings().name,
+        connectedClients: () => sockets,
+        unready: health.unready,
+        restart: async (caller) => {
+          await auth.audit.record({ caller, action: 'system.restart' })
+          deps.restart()
+        },
+      }),
+    )
+    .route(
+      '/api',
+      authRoutes(auth, {
+        publicUrl: () => settings().server.public_url,
+        about: () => ({ agent_name: settings().name, version: build.version }),
+      }),
+    )
+    .route('/api/config', configRoutes(config))
+    .route('/api/providers', providerRoutes(models))
+    .route('/api/models', modelRoutes(models))
+    .route('/', sessionRoutes(sessions, bus))
+    .route('/', approvalRoutes(approvals))
+    .route('/', uploadRoutes(uploads))
+    .route('/', streamRoutes({ sessions, system, bus }))
+
+  const files = createStatic({ root: deps.webRoot })
+  const isPublic = publicPaths(api.routes)
+  const app = new Hono<AppEnv>()
+  app.onError(onError(log))
+  app.notFound(onNotFound)
+  app.use(requestId(), guard.middleware)
+  app.use(async (c, next) => (await files(c.req.raw)) ?? next())
+  app.use(authenticate(auth, { isPublic }))
+  app.route('/', api)
+
+  return {
+    app,
+    auth,
+    sessions,
+    fetch: (request: Request, info: RequestInfo): Response | Promise<Response> => app.fetch(request, info),
+
+    /** Accepts or refuses a WebSocket: the same checks as for any request, then the path decides. */
+    async upgrade(request: Request, info: RequestInfo): Promise<Response | SocketHandlers> {
+      const refused = guard.checkUpgrade(request, info)
+      if (refused) return refused
+      const path = new URL(request.url).pathname
+      try {
+        await auth.requireCaller(request, info)
+        throw new AppError('not_found', `There is no WebSocket at ${path}`)
+      } catch (error) {
+        if (error instanceof AppError) return problem(error, path, '')
+        log.error('http.upgrade_failed', 'A WebSocket could not be opened', { error: String(error) })
+        return problem(new AppError('internal', 'Something went wrong in the server'), path, '')
+      }
+    },
+
+    /** Takes up what was left: closes turns that a crash cut, runs what was queued, looks for providers. */
+    async start(): Promise<void> {
+      await runner.recover()
+      void models.detect(config.variables(), AbortSignal.timeout(30_000)).catch((error) =>
+        log.warn('models.detect_failed', 'Looking for providers failed', { error: String(error) })
+      )
+    },
+
+    /** Tells every stream, then writes what is under way; afterwards nothing of the app runs any more. */
+    async stop(): Promise<void> {
+      bus.publish({ type: 'stopping' })
+      approvals.close()
+      await runner.stop()
+      await events.close()
+      system.stop()
+      await config.stop()
+      await auth.stop()
+    },
+  }
+}

@@ -1,0 +1,105 @@
+import { mkdir } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { createApp } from './app.ts'
+import type { Environment } from './config/environment.ts'
+import { loadConfig } from './config/load.ts'
+import { lockHome } from './db/lock.ts'
+import { migrate } from './db/migrate.ts'
+import { openDatabase } from './db/open.ts'
+import type { Runtime } from './runtime/port.ts'
+import { createLog, type LogOutput } from './system/logs.ts'
+import { readBuild } from './system/build.ts'
+
+export type StartOptions = {
+  env: Environment
+  /** From the command line: `home`, and configuration by dotted path. */
+  flags: Record<string, unknown>
+  runtime: Runtime
+  stdout: LogOutput
+}
+
+export type Started = {
+  url: string
+  home: string
+  /** Opens the first browser; undefined once there is an owner. */
+  link: string | undefined
+  /** Resolves when somebody asked for a restart. */
+  restartRequested: Promise<void>
+  /** Tells the streams, finishes what is under way, writes everything; at most ten seconds. */
+  stop(): Promise<void>
+}
+
+/** How long requests in flight may take after the streams were told to end. */
+const GRACE_MS = 3000
+
+/** The home folder: `--home`, `GATEHOUSE_HOME`, or the XDG data folder. */
+export function homeOf(env: Environment, flag: unknown): string {
+  if (typeof flag === 'string' && flag !== '') return resolve(flag)
+  if (env.GATEHOUSE_HOME) return resolve(env.GATEHOUSE_HOME)
+  return join(env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'gatehouse')
+}
+
+/** Opens the home and listens. Throws with a message for people when the home is in use, or the address taken. */
+export async function start({ env, flags, runtime, stdout }: StartOptions): Promise<Started> {
+  const home = homeOf(env, flags.home)
+  await mkdir(home, { recursive: true, mode: 0o700 })
+  const lock = await lockHome(home)
+  const undo: (() => unknown)[] = [() => lock.release()]
+  try {
+    const { home: _, ...settings } = flags
+    const loaded = await loadConfig({ home, env, flags: settings })
+    const log = createLog({ home, level: loaded.config.logging.level, stdout })
+    undo.unshift(() => log.stop())
+    const url = loaded.config.database.url ?? pathToFileURL(join(home, 'gatehouse.db')).href
+    const database = await openDatabase({ url, authToken: loaded.config.database.auth_token, log })
+    undo.unshift(() => database.close())
+    await migrate(database)
+
+    let requestRestart: () => void = () => {}
+    const restartRequested = new Promise<void>((resolve) => (requestRestart = resolve))
+    const app = await createApp({
+      home,
+      database,
+      log,
+      loaded,
+      env,
+      flags: settings,
+      runtime,
+      build: readBuild(),
+      webRoot: join(import.meta.dirname, '..', 'web', 'build'),
+      restart: requestRestart,
+    })
+    undo.unshift(() => app.stop())
+    await app.start()
+
+    const { host, port } = loaded.config.server
+    const listening = await runtime.serve({ hostname: host, port, fetch: app.fetch, upgrade: app.upgrade })
+    const address = `http://${host.includes(':') ? `[${host}]` : host}:${listening.port}`
+    log.info('server.listening', `Gatehouse listens on ${address}`, {
+      address,
+      home,
+      runtime: runtime.name,
+      runtime_version: runtime.version,
+    })
+    const link = await app.auth.links.first(loaded.config.server.public_url ?? address)
+
+    return {
+      url: address,
+      home,
+      link,
+      restartRequested,
+      async stop() {
+        await app.stop()
+        await listening.stop(GRACE_MS)
+        await database.close()
+        await log.stop()
+        lock.release()
+      },
+    }
+  } catch (error) {
+    for (const step of undo) await Promise.resolve(step()).catch(() => {})
+    throw error
+  }
+}
