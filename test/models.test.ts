@@ -420,7 +420,7 @@ describe('providers and models', () => {
   describe('providers found at start', () => {
     const nothing = { OLLAMA_HOST: '127.0.0.1:1' }
     const detect = (more: Record<string, string>) =>
-      models.detect({ ...nothing, ...more }, new AbortController().signal)
+      models.detect(Object.assign(env, nothing, more), new AbortController().signal)
 
     it('a key in the environment connects its provider by reference, with a default model', async () => {
       await detect({ OPENAI_API_KEY: KEY, OPENAI_BASE_URL: `${mock.url}/v1` })

@@ -46,7 +46,7 @@ const PHRASES: Record<string, (data: Fields, result: Result) => string | undefin
       `(${code(zone)}${offset && zone !== 'UTC' ? `, UTC${inline(offset)}` : ''}).`
   },
   math_evaluate: (data) => {
-    if (typeof data.result !== 'number') return undefined
+    if (typeof data.result !== 'number' && !/^-?\d+$/.test(text(data.result) ?? '')) return undefined
     const exact = !Number.isInteger(data.result) || Number.isSafeInteger(data.result)
     return `${code(text(data.expression) ?? '')} ${exact ? '=' : '≈'} **${data.result}**`
   },

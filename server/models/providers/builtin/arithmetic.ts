@@ -1,5 +1,5 @@
 const LEAD =
-  /^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calculate|compute|evaluate|solve|work out|add)(?: the)?\s+)/i
+  /^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calc(?:ulate)?|compute|evaluate|solve|work out|add)(?: the)?\s+|=\s*)/i
 
 const WORDS: [pattern: RegExp, sign: string][] = [
   [/\bto the power of\b|\braised to\b/g, '^'],

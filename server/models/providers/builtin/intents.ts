@@ -19,7 +19,7 @@ const helpRule: Rule = {
   id: 'help',
   examples: ['help', 'what can you do?', '/help', '?', 'how can you help me?', 'what do you understand?'],
   match: ({ line }, tools) =>
-    HELP.test(line) ? { say: `${WHAT_I_AM} I understand:\n\n${helpList(tools)}\n\n${HOW_TO_CONNECT}` } : undefined,
+    HELP.test(line) ? { say: `${WHAT_I_AM} I understand:\n\n${helpList(tools, 2)}\n\n${HOW_TO_CONNECT}` } : undefined,
 }
 
 /** All that the built-in provider understands; the first rule that matches answers. */
@@ -48,14 +48,14 @@ export function plan(message: string, tools: ToolSpec[]): Plan {
     return { say: `I understood that, but it needs the tool ${missing}, which is not offered in this conversation.` }
   }
   return {
-    say: `${WHAT_I_AM} So I can't answer this one. I understand requests such as:\n\n${helpList(tools)}\n\n` +
+    say: `${WHAT_I_AM} So I can't answer this one. I understand requests such as:\n\n${helpList(tools, 1)}\n\n` +
       HOW_TO_CONNECT,
   }
 }
 
-function helpList(tools: ToolSpec[]): string {
+function helpList(tools: ToolSpec[], examples: number): string {
   return rules
     .filter((rule) => rule.summary && (rule.needs ?? []).every((name) => offered(tools, name)))
-    .map((rule) => `- ${rule.summary}: ${rule.examples.slice(0, 2).map(code).join(', ')}`)
+    .map((rule) => `- ${rule.summary}: ${rule.examples.slice(0, examples).map(code).join(', ')}`)
     .join('\n')
 }

@@ -1,6 +1,7 @@
 import { phrase, type Plan, type Rule } from './rule.ts'
 
 const MAKE = '(?:create|make|add|write|start|take|save)(?: me)?(?: a| the)?(?: new)? note'
+const MAKE_ONLY = phrase(`${MAKE}|new note`)
 const REMEMBER = new RegExp(
   "^(?:(?:remember|keep in mind|don't forget|do not forget|(?:write|jot|note) down)" +
     '(?:\\s+that\\b)?(?:\\s*:\\s*|\\s+)|' +
@@ -16,7 +17,7 @@ const CREATE = new RegExp(
 )
 const LIST = phrase(
   '(?:list|show|find)(?: me)?(?: all)?(?: of)?(?: (?:my|the))?(?: (?:recent|latest|last))? notes',
-  '(?:what|which) notes (?:do i have|are there)|my notes',
+  "(?:what|which) notes (?:do i have|are there)|(?:what(?:'s| is) in |what are )?my notes|(?:search|browse) my notes",
 )
 const READ = phrase(
   "(?:show|open|read|display|print|view|give|what(?:'s| is) in)(?: me)?(?: (?:the|my))? " +
@@ -53,7 +54,13 @@ export const noteRules: Rule[] = [
       'new note Ideas',
       'create a note called projects/garden: beans along the fence',
     ],
-    match: ({ text }) => {
+    match: ({ text, line }) => {
+      if (MAKE_ONLY.test(line)) {
+        return {
+          say:
+            'What shall it hold? Say `note: call the plumber`, or give it a title: `create a note called Plumber: call on Monday`.',
+        }
+      }
       const [, quoted, bare, content = ''] = CREATE.exec(text) ?? []
       const title = (quoted ?? bare)?.trim().replace(/[.!]+$/, '')
       if (!title) return undefined

@@ -19,7 +19,7 @@ export type Rule = {
   id: string
   /** What it does, as a line of the help; left out for small talk. */
   summary?: string
-  /** Phrases that it understands. The help shows the first two, the tests try all. */
+  /** Phrases that it understands. The help shows the first two at most, the tests try all. */
   examples: [string, ...string[]]
   /** Tools, by dotted name, without which the help does not offer it. */
   needs?: string[]

@@ -16,7 +16,9 @@ export const runRule: Rule = {
   match: ({ text }, tools) => {
     const [, before, name = '', after, rest = ''] = RUN.exec(text) ?? []
     const tool = offered(tools, name)
-    const input = rest.trim().replace(/^```\w*\n?|\n?```$/g, '').trim()
+    const bare = rest.trim().replace(/^```\w*\n?|\n?```$/g, '').trim()
+    // "… {…} please": what stands behind the object is no part of it.
+    const input = bare.startsWith('{') ? bare.slice(0, bare.lastIndexOf('}') + 1) || bare : bare
     // "Run a marathon" is no tool call; "run tool marathon" and "run marathon {…}" are meant as one.
     if (name === '' || (!tool && !before && !after && !input.startsWith('{'))) return undefined
     if (!tool) return { say: unknownTool(name, tools) }

@@ -9,9 +9,9 @@ const BOTH = `(?:${NOTES} (?:and|or) ${TALKS}|${TALKS} (?:and|or) ${NOTES})`
 const SEARCH_IN = '(?:search|look|find|grep|quote)(?: in| through)?'
 const FOR = '(?:(?:for|about|on) )?'
 
-const SAID =
-  '(?:write|written|say|said|note|noted|know|talk|talked|discuss|discussed|decide|decided|mention|mentioned|' +
-  'remember)'
+const DID = '(?:(?:what|when|where) )?(?:do|did|have|had) (?:i|we|you) (?:ever )?' +
+  '(?:write|written|say|said|note|noted|know|talk|talked|discuss|discussed|decide|decided|mention|mentioned|remember)' +
+  '(?: down)?(?: anything| something)?(?: about| on)?'
 
 /** Each form with where it looks; the first group is what is looked for. Narrow forms stand first. */
 const FORMS: [pattern: RegExp, where: 'notes' | 'sessions' | 'both'][] = [
@@ -22,18 +22,17 @@ const FORMS: [pattern: RegExp, where: 'notes' | 'sessions' | 'both'][] = [
   [phrase(`${VERB} (.+?) (?:in|from|through) ${NOTES}`), 'notes'],
   [phrase(`${VERB} (.+?) (?:in|from|through) ${TALKS}`), 'sessions'],
   [
-    phrase(`(?:(?:do i have|are there|is there|where are|what are)(?: any| a)? )?${NOTES} (?:about|on|for|with) (.+)`),
+    phrase(
+      `(?:(?:do i have |are there |is there |where are |what are )?(?:any |a )?)?${NOTES} (?:about|on|for|with) (.+)`,
+    ),
     'notes',
   ],
   [phrase(`what (?:do|does|did) ${NOTES} (?:say|tell(?: me)?|have|contain) (?:about|on|of) (.+)`), 'both'],
   [phrase(`what(?:'s| is)(?: there)? in ${NOTES} (?:about|on) (.+)`), 'both'],
-  [
-    phrase(
-      `(?:(?:what|when|where) )?(?:do|did|have|had) (?:i|we|you) (?:ever )?${SAID}(?: down)?(?: anything| something)?` +
-        '(?: about| on)? (.+)',
-    ),
-    'both',
-  ],
+  [phrase(`${DID} (.+?) (?:in|from) ${NOTES}`), 'notes'],
+  [phrase(`${DID} (.+?) (?:in|from) ${TALKS}`), 'sessions'],
+  [phrase(`${DID} (.+)`), 'both'],
+  [phrase('(?:show|get|tell)(?: me)? (?:everything|anything|all)(?: about| on)? (.+)'), 'both'],
   [phrase('(?:search|find|look up|look for|grep|quote|remember|recall)(?: and quote)?(?: for)? (.+)'), 'both'],
 ]
 
