@@ -101,6 +101,15 @@ describe('outbound requests', () => {
     assert.equal((await response.json() as { body: string }).body, '{"a":"ä"}')
   })
 
+  it('keep a caller from steering the connection by headers', async () => {
+    const headers = { host: 'evil.test', 'content-length': '1', 'transfer-encoding': 'chunked', te: 'trailers' }
+    const response = await guarded(['127.0.0.1']).fetch(`${base}/headers`, { method: 'POST', body: 'text', headers })
+    const received = await response.json() as Record<string, string>
+    assert.equal(received.host, `127.0.0.1:${port}`)
+    assert.equal(received['content-length'], '4')
+    assert.equal(received['transfer-encoding'], undefined)
+  })
+
   it('refuse a redirect into the private network', async () => {
     // The first hop is open by name; the address that it points at is not.
     const outbound = guarded(['open.test'], () => Promise.resolve(['127.0.0.1']))

@@ -66,17 +66,31 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
       }),
       (c) => enter(c, () => auth.login(c.req.valid('json').token, c.req.raw, infoOf(c))),
     )
-    .get('/auth/me', operation({ id: 'getMe', summary: 'Who is asking', scope: 'read' }), (c) => {
-      const { id, kind, name, handle, scopes } = c.var.caller
-      // The stored session slides with use; this makes the browser keep its cookie as long.
-      const credential = credentialOf(c.req.raw.headers)
-      if (credential?.kind === 'cookie') setCookie(c, credential.value)
-      const me: Me = { id, kind, name, handle, scopes: [...scopes] as Scope[], ...about() }
-      return c.json(me)
-    })
+    .get(
+      '/auth/me',
+      operation({
+        id: 'getMe',
+        summary: 'Who is asking',
+        scope: 'read',
+        returns: 'The caller: id, kind, name, handle, scopes; and the name and version of this server',
+      }),
+      (c) => {
+        const { id, kind, name, handle, scopes } = c.var.caller
+        // The stored session slides with use; this makes the browser keep its cookie as long.
+        const credential = credentialOf(c.req.raw.headers)
+        if (credential?.kind === 'cookie') setCookie(c, credential.value)
+        const me: Me = { id, kind, name, handle, scopes: [...scopes] as Scope[], ...about() }
+        return c.json(me)
+      },
+    )
     .post(
       '/auth/logout',
-      operation({ id: 'logout', summary: 'End this browser session', scope: 'read' }),
+      operation({
+        id: 'logout',
+        summary: 'End this browser session',
+        scope: 'read',
+        returns: '`ok`; the cookie is taken away',
+      }),
       async (c) => {
         if (c.var.caller.kind === 'user') await auth.browsers.remove(c.var.caller, c.var.caller.id, addressOf(c))
         setCookie(c, '')
@@ -85,7 +99,12 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
     )
     .get(
       '/keys',
-      operation({ id: 'listKeys', summary: 'List API keys, without their secrets', scope: 'admin' }),
+      operation({
+        id: 'listKeys',
+        summary: 'List API keys, without their secrets',
+        scope: 'admin',
+        returns: '`keys`: id, name, prefix, handle, scopes, created_at, expires_at, last_used_at',
+      }),
       async (c) => c.json({ keys: await auth.keys.list(c.var.caller) }),
     )
     .post(
@@ -97,6 +116,7 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
         scope: 'admin',
         body: CreateKeyInput,
         status: 201,
+        returns: 'The `key` and its `secret`',
       }),
       async (c) => {
         const created = await auth.keys.create(c.var.caller, c.req.valid('json'), addressOf(c))
@@ -106,7 +126,13 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
     )
     .delete(
       '/keys/:id',
-      operation({ id: 'removeKey', summary: 'Revoke an API key', scope: 'admin', errors: ['not_found'] }),
+      operation({
+        id: 'removeKey',
+        summary: 'Revoke an API key',
+        scope: 'admin',
+        errors: ['not_found'],
+        returns: '`ok`',
+      }),
       async (c) => {
         await auth.keys.remove(c.var.caller, c.req.param('id'), addressOf(c))
         return c.json({ ok: true })
@@ -114,7 +140,12 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
     )
     .get(
       '/browsers',
-      operation({ id: 'listBrowsers', summary: 'List logged-in browsers', scope: 'read' }),
+      operation({
+        id: 'listBrowsers',
+        summary: 'List logged-in browsers',
+        scope: 'read',
+        returns: '`browsers`: id, name, handle, scopes, address, created_at, last_seen_at, expires_at, current',
+      }),
       async (c) => c.json({ browsers: await auth.browsers.list(c.var.caller) }),
     )
     .delete(
@@ -125,6 +156,7 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
         description: 'The id `others` logs out all other browsers of the caller.',
         scope: 'read',
         errors: ['not_found'],
+        returns: '`ok`, and how many were `removed`',
       }),
       async (c) => {
         const id = c.req.param('id')
@@ -143,6 +175,7 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
         scope: 'admin',
         body: PairBrowserInput,
         status: 201,
+        returns: 'The `code` to type, the `url`, its `qr` picture as SVG, and `expires_at`',
       }),
       async (c) => {
         const { address, scheme, host } = auth.peer(c.req.raw, infoOf(c))
@@ -153,7 +186,22 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
     )
     .get(
       '/audit',
-      operation({ id: 'listAudit', summary: 'Who did what, newest first', scope: 'admin', query: AuditQuery }),
-      async (c) => c.json(await auth.audit.list(c.req.valid('query'))),
+      operation({
+        id: 'listAudit',
+        summary: 'Who did what, newest first',
+        scope: 'admin',
+        query: AuditQuery,
+        returns: '`items` and `nextCursor`',
+      }),
+      async (c) => {
+        const query = c.req.valid('query')
+        const page = await auth.audit.list(query)
+        if (page.nextCursor !== null) {
+          const { limit = 50, action } = query
+          const next = new URLSearchParams({ limit: String(limit), cursor: page.nextCursor, ...(action && { action }) })
+          c.header('link', `</api/audit?${next}>; rel="next"`)
+        }
+        return c.json(page)
+      },
     )
 }

@@ -17,6 +17,21 @@ export type Exchange = {
 /** Failures before a byte was sent, after which the next address may be tried. */
 const UNREACHED = new Set(['ECONNREFUSED', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'ETIMEDOUT', 'ENETDOWN'])
 
+/** Headers that belong to the connection and not to the message; a caller's own could split one request in two. */
+const CONNECTION = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
 /** Statuses whose answers have no body; `Response` refuses one. */
 const EMPTY = new Set([204, 205, 304])
 
@@ -64,7 +79,7 @@ async function send({ url, method, headers, body, signal }: Exchange, address: s
       'user-agent': 'gatehouse',
       accept: '*/*',
       'accept-encoding': 'gzip, deflate, br',
-      ...Object.fromEntries(headers),
+      ...Object.fromEntries([...headers].filter(([name]) => !CONNECTION.has(name))),
       host: url.host,
       ...(body ? { 'content-length': String(body.byteLength) } : {}),
     },

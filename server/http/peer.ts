@@ -41,10 +41,10 @@ const lastOf = (list: string | null): string | undefined => list?.split(',').at(
 
 /** Without the brackets, port or `::ffff:` that a runtime or a proxy may put around an address. */
 const plain = (address: string): string =>
-  address.replace(/^\[(.*)\](:\d+)?$/, '$1').replace(/^::ffff:(?=\d+\.)/i, '').replace(
-    /^(\d+\.\d+\.\d+\.\d+):\d+$/,
-    '$1',
-  )
+  !address.includes(':') ? address : address
+    .replace(/^\[(.*)\](:\d+)?$/, '$1')
+    .replace(/^::ffff:(?=\d+\.)/i, '')
+    .replace(/^(\d+\.\d+\.\d+\.\d+):\d+$/, '$1')
 
 function isTrusted(address: string, trusted: readonly string[]): boolean {
   if (!ipaddr.isValid(address)) return false
