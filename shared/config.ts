@@ -252,7 +252,6 @@ export type ConfigVersion = {
   /** `kind` is `file` when somebody edited the file by other means. */
   by: { kind: string; id: string; name: string }
   sha: string
-  bytes: number
   current: boolean
 }
 

@@ -61,7 +61,7 @@ const POLL_MS = 2000
 const SETTLE_MS = 80
 
 /**
- * Calls back when a file appears, changes, is replaced or goes away. The file is watched rather than its folder, for
+ * Calls back once soon after the call, and when a file appears, changes, is replaced or goes away. The file is watched rather than its folder, for
  * the database beside it changes all the time; a slow poll covers replaced files and file systems without events.
  */
 export function watchFiles(paths: string[], changed: () => void): () => void {
@@ -97,13 +97,12 @@ export function watchFiles(paths: string[], changed: () => void): () => void {
     const info = await stat(path).catch(() => undefined)
     if (stopped) return
     const print = info ? `${info.ino} ${info.mtimeMs} ${info.size}` : ''
-    const before = seen.get(path)
+    // The first look counts as a change: there may have been one since the caller read the file.
+    const changed = seen.get(path) !== print
     seen.set(path, print)
-    if (before !== undefined && before !== print) {
-      forget(path)
-      soon()
-    }
+    if (changed) forget(path)
     if (info && !watchers.has(path)) follow(path)
+    if (changed) soon()
   }
   const lookAtAll = () => paths.forEach((path) => void look(path))
 

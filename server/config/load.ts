@@ -52,7 +52,7 @@ export async function loadConfig(sources: ConfigSources): Promise<Loaded> {
   const evaluated = await evaluate(
     sources,
     text ?? '',
-    text !== undefined && good?.sha === sha256(text) ? good : undefined,
+    text !== undefined && good?.sha === sha256(text) ? good.data : undefined,
   )
   const ours = evaluated.problems.find((problem) => problem.severity === 'error' && problem.origin !== 'file')
   if (ours) throw new AppError('invalid_input', ours.message)
@@ -60,19 +60,22 @@ export async function loadConfig(sources: ConfigSources): Promise<Loaded> {
     if (text !== undefined && good?.sha !== evaluated.sha) await keepGood(sources.home, evaluated.good)
     return { ...evaluated, ...evaluated.good, text }
   }
-  const before = await evaluate(sources, good?.text ?? '', good)
+  const before = await evaluate(sources, good?.text ?? '', good?.data)
   const usable = before.good ?? (await evaluate(sources, '')).good
   if (!usable) throw new AppError('invalid_input', evaluated.problems[0]?.message ?? 'The configuration has an error')
   return { ...evaluated, ...usable, text }
 }
 
-/** One text between the other sources; `good` is left out when the text, or what surrounds it, has an error. */
-export async function evaluate(sources: ConfigSources, text: string, known?: Good) {
+/**
+ * One text between the other sources; `good` is left out when the text, or what surrounds it, has an error.
+ * `known` is the text already parsed, where somebody has it.
+ */
+export async function evaluate(sources: ConfigSources, text: string, known?: Values) {
   const dotenv = readDotenv(dotenvPath(sources.home))
   const variables = { ...dotenv, ...sources.env }
   const sha = sha256(text)
   const around = { dotenv, env: sources.env, flags: sources.flags ?? {} }
-  let parsed: Parsed = { data: known?.data ?? (text.trim() === '' ? {} : undefined), problems: [], locate: () => null }
+  let parsed: Parsed = { data: known ?? (text.trim() === '' ? {} : undefined), problems: [], locate: () => null }
   let layered = parsed.data && layer({ ...around, file: parsed.data, locate: parsed.locate })
   // Problems want their lines, and those need the text parsed.
   if (text.length <= LARGEST && (!layered || (text !== '' && layered.problems.length > 0))) {

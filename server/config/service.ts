@@ -17,7 +17,7 @@ import { secretValues, withReferences } from './layers.ts'
 import { configPath, type ConfigSources, dotenvPath, evaluate, keepGood, loadConfig, type Loaded } from './load.ts'
 import { brokenFile, changedMeanwhile, checkMatch, refusal, report, unwritable } from './refusals.ts'
 import { masked, unmasked } from './secrets.ts'
-import type { ConfigStore } from './store.ts'
+import type { ConfigStore, StoredVersion } from './store.ts'
 import { mergePatch, same, type Values, withValue } from './values.ts'
 
 /** Hears of each configuration that comes into force, with the names of the sections that differ. */
@@ -91,10 +91,7 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
   report(log, state.problems)
 
   async function record(text: string | undefined, by: ConfigVersion['by']): Promise<void> {
-    if (text === undefined) return
-    const sha = sha256(text)
-    const [newest] = await store.list()
-    if (newest?.sha !== sha) await store.add({ at: now().getTime(), by, sha, text })
+    if (text !== undefined) await store.add({ at: now().getTime(), by, sha: sha256(text), text })
   }
 
   function accept(next: Loaded, by: ConfigVersion['by']): void {
@@ -122,22 +119,19 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
   const reload = () =>
     inTurn(async () => {
       const text = await readText(path)
-      const next = await evaluate(deps, text ?? '')
-      if (
-        sha256(text ?? '') === state.sha && (text === undefined) === (state.text === undefined) &&
-        same(next.variables, state.variables)
-      ) return
-      const before = state
-      await record(before.goodText === '' ? undefined : before.goodText, BY_FILE)
+      const { goodText, data } = state
+      const next = await evaluate(deps, text ?? '', text === goodText ? data : undefined)
+      if (text === state.text && same(next.variables, state.variables)) return
       report(log, next.problems)
-      if (!next.good) {
+      if (next.good) accept({ ...next, ...next.good, text }, BY_FILE)
+      else {
         state = { ...state, text, sha: next.sha, problems: next.problems, variables: next.variables }
         bus.publish({ type: 'resource', resource: 'config', action: 'changed' })
-        return
       }
-      await record(text, BY_FILE)
+      if (goodText !== '') await record(goodText, BY_FILE)
+      if (!next.good) return
       await keepGood(home, next.good)
-      accept({ ...next, ...next.good, text }, BY_FILE)
+      await record(text, BY_FILE)
     }).catch((error: unknown) => log.error('config.unreadable', 'The configuration could not be read again', { error }))
 
   const stopWatching = watchFiles([path, dotenvPath(home)], () => void reload())
@@ -170,13 +164,12 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
     })
   }
 
-  const describe = ({ id, at, by, sha, text }: Awaited<ReturnType<ConfigStore['list']>>[number]): ConfigVersion => ({
+  const describe = ({ id, at, by, sha }: StoredVersion): ConfigVersion => ({
     id,
     at: at / 1000,
     at_iso: new Date(at).toISOString(),
     by,
     sha,
-    bytes: new TextEncoder().encode(text).byteLength,
     current: sha === state.sha,
   })
 

@@ -20,7 +20,6 @@ export type StoredVersion = {
   at: number
   by: { kind: string; id: string; name: string }
   sha: string
-  text: string
 }
 
 /** Versions that are kept; older ones go. */
@@ -30,29 +29,34 @@ export const KEPT = 20
 export type ConfigStore = {
   /** Newest first. */
   list(): Promise<StoredVersion[]>
-  get(id: number): Promise<StoredVersion | undefined>
-  add(version: Omit<StoredVersion, 'id'>): Promise<void>
+  get(id: number): Promise<(StoredVersion & { text: string }) | undefined>
+  /** Adds a version unless the newest is the same. */
+  add(version: Omit<StoredVersion, 'id'> & { text: string }): Promise<void>
 }
 
 export function createConfigStore(
   { kysely, secrets }: { kysely: Db; secrets: Pick<Secrets, 'seal' | 'open'> },
 ): ConfigStore {
   const db = kysely.withTables<Tables>()
-  const versions = () => db.selectFrom('config_history').selectAll().orderBy('id', 'desc')
-  const fromRow = (row: Selectable<Tables['config_history']>): StoredVersion => ({
-    id: Number(row.id),
-    at: Number(row.at),
+  const newest = () => db.selectFrom('config_history').orderBy('id', 'desc')
+  const fromRow = (row: Omit<Selectable<Tables['config_history']>, 'text'>): StoredVersion => ({
+    id: row.id,
+    at: row.at,
     by: { kind: row.by_kind, id: row.by_id, name: row.by_name },
     sha: row.sha,
-    text: secrets.open(row.text),
   })
   return {
-    list: async () => (await versions().limit(KEPT).execute()).map(fromRow),
+    list: async () => {
+      const rows = await newest().select(['id', 'at', 'by_kind', 'by_id', 'by_name', 'sha']).limit(KEPT).execute()
+      return rows.map(fromRow)
+    },
     get: async (id) => {
-      const row = await versions().where('id', '=', id).executeTakeFirst()
-      return row && fromRow(row)
+      const row = await newest().selectAll().where('id', '=', id).executeTakeFirst()
+      return row && { ...fromRow(row), text: secrets.open(row.text) }
     },
     add: async ({ at, by, sha, text }) => {
+      const last = await newest().select('sha').limit(1).executeTakeFirst()
+      if (last?.sha === sha) return
       await db.insertInto('config_history').values({
         at,
         by_kind: by.kind,
@@ -62,11 +66,7 @@ export function createConfigStore(
         text: secrets.seal(text),
       }).execute()
       await db.deleteFrom('config_history')
-        .where(
-          'id',
-          'not in',
-          (query) => query.selectFrom('config_history').select('id').orderBy('id', 'desc').limit(KEPT),
-        )
+        .where('id', 'not in', newest().select('id').limit(KEPT))
         .execute()
     },
   }
