@@ -21,9 +21,8 @@ const SPACE = 0x20
  */
 export function createSseParser(limit = 16 * 1024 * 1024): SseParser {
   const decoder = new TextDecoder()
-  let buffer = ''
-  /** Up to where `buffer` is known to hold no line end. */
-  let scanned = 0
+  /** The beginning of a line whose end has not come yet. */
+  let tail = ''
   let afterReturn = false
   let event = ''
   let data: string | undefined
@@ -41,7 +40,6 @@ export function createSseParser(limit = 16 * 1024 * 1024): SseParser {
 
   const take = (line: string): void => {
     const colon = line.indexOf(':')
-    if (colon === 0) return
     const name = colon === -1 ? line : line.slice(0, colon)
     const value = colon === -1 ? '' : line.slice(line.charCodeAt(colon + 1) === SPACE ? colon + 2 : colon + 1)
     if (name === 'data') data = data === undefined ? value : `${data}\n${value}`
@@ -54,20 +52,20 @@ export function createSseParser(limit = 16 * 1024 * 1024): SseParser {
     data = undefined
   }
 
-  const read = (text: string): SseEvent[] => {
+  const read = (raw: string): SseEvent[] => {
     const out: SseEvent[] = []
-    buffer += withLineFeeds(text)
+    const text = withLineFeeds(raw)
     let start = 0
-    for (;;) {
-      const end = buffer.indexOf('\n', Math.max(start, scanned))
-      if (end === -1) break
-      if (end === start) dispatch(out)
-      else if (buffer.charCodeAt(start) !== COLON) take(buffer.slice(start, end))
+    for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+      // Only new text is searched: a line of megabytes in many chunks must not be scanned once per chunk.
+      const line = tail === '' ? text.slice(start, end) : tail + text.slice(start, end)
+      tail = ''
       start = end + 1
+      if (line === '') dispatch(out)
+      else if (line.charCodeAt(0) !== COLON) take(line)
     }
-    if (start > 0) buffer = buffer.slice(start)
-    scanned = buffer.length
-    if (buffer.length + (data?.length ?? 0) > limit) throw new SseTooLarge()
+    tail += start === 0 ? text : text.slice(start)
+    if (tail.length + (data?.length ?? 0) > limit) throw new SseTooLarge()
     return out
   }
 

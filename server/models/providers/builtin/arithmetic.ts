@@ -1,5 +1,8 @@
-const LEAD =
-  /^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calc(?:ulate)?|compute|evaluate|solve|work out|add)(?: the)?\s+|=\s*)/i
+const LEAD = new RegExp(
+  "^(?:(?:what(?:'s| is| are)|how much (?:is|are)|calc(?:ulate)?|compute|evaluate|solve|work out|add)(?: the)?\\s+|" +
+    '=\\s*)',
+  'i',
+)
 
 const WORDS: [pattern: RegExp, sign: string][] = [
   [/\bto the power of\b|\braised to\b/g, '^'],

@@ -24,6 +24,9 @@ const READ = phrase(
     '(?:note(?: (?:called|named|titled|about|on))? (.+)|(.+?) note|(\\S.*\\.md|\\[\\[.+\\]\\]))',
 )
 
+const WHAT_TO_NOTE = 'What shall it hold? Say `note: call the plumber`, or give it a title: ' +
+  '`create a note called Plumber: call on Monday`.'
+
 /** Rules that make, show and list notes. */
 export const noteRules: Rule[] = [
   {
@@ -55,12 +58,7 @@ export const noteRules: Rule[] = [
       'create a note called projects/garden: beans along the fence',
     ],
     match: ({ text, line }) => {
-      if (MAKE_ONLY.test(line)) {
-        return {
-          say:
-            'What shall it hold? Say `note: call the plumber`, or give it a title: `create a note called Plumber: call on Monday`.',
-        }
-      }
+      if (MAKE_ONLY.test(line)) return { say: WHAT_TO_NOTE }
       const [, quoted, bare, content = ''] = CREATE.exec(text) ?? []
       const title = (quoted ?? bare)?.trim().replace(/[.!]+$/, '')
       if (!title) return undefined
