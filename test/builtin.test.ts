@@ -97,6 +97,9 @@ const PHRASES: [said: string, calls: unknown[]][] = [
   ['how much is 1,200 times twenty-five', math('1200 * 25')],
   ['what is the square root of 2', math('sqrt(2)')],
   ['max(1,200)', math('max(1,200)')],
+  ['what did we say about the roof in past conversations?', [['sessions_search', { query: 'roof' }]]],
+  ['any notes about the roof?', [['notes_search', { query: 'roof' }]]],
+  ['run math.evaluate {"expression":"1+1"}, please', math('1+1')],
   ['run time.now {"timezone":"UTC"}', [['time_now', { timezone: 'UTC' }]]],
   ['run tool home.light with {"on": true}', [['home_light', { on: true }]]],
   ['/run home_light', [['home_light', {}]]],
@@ -171,6 +174,7 @@ describe('the built-in provider', () => {
 
   it('explains a tool call that it can not make', async () => {
     assert.match((await ask([user('run tool home.lamp')])).text, /no tool `home\.lamp`.*`home_light`/s)
+    assert.match((await ask([user('create a note')])).text, /What shall it hold/)
     assert.match((await ask([user('run home.light {on}')])).text, /must be a JSON object/)
     assert.match((await ask([user('what time is it in Narnia?')])).text, /don't know the time zone of “Narnia”/)
   })
@@ -208,6 +212,14 @@ describe('the answers of the built-in provider', () => {
       /In your notes I found for “dentist”:\n\n- \*\*Dentist\*\* \(`a\/b\.md` line 4\)\n  > On 4 May\n  > at nine/,
     )
     assert.match(text, /In your past conversations .*\n\n- \*\*Teeth\*\* \(`s1`\), 3 February 2026\n  > It hurts/)
+  })
+
+  it('show every digit of a large whole number', async () => {
+    const text = await afterResults('2^64', [[
+      'math_evaluate',
+      '{"expression":"2^64","result":"18446744073709551616"}',
+    ]])
+    assert.equal(text, '`2^64` = **18446744073709551616**')
   })
 
   it('say plainly that nothing was found', async () => {
@@ -391,6 +403,18 @@ describe('arithmetic', () => {
     ['20% of 50 + 1', 11],
     ['9007199254740991', 9007199254740991],
   ]
+  it('keeps whole numbers exact as long as they can be written down', () => {
+    assert.equal(evaluate('2^64'), 18446744073709551616n)
+    assert.equal(evaluate('-(2^64) - 1'), -18446744073709551617n)
+    assert.equal(evaluate('99999999999 * 99999999999'), 9999999999800000000001n)
+    assert.equal(evaluate('2^64 / 2^60'), 16)
+    assert.equal(evaluate('2^64 - 2^64 + 5'), 5)
+    assert.equal(evaluate('2^0.5 * 2^0.5'), 2)
+    assert.equal(evaluate('10^80'), 1e80)
+    assert.equal(evaluate('(-1)^(10^50)'), 1)
+    assert.equal(evaluate('0^99999999999999999999'), 0)
+  })
+
   for (const [expression, value] of sums) {
     it(`${expression} is ${value}`, () => assert.equal(evaluate(expression), value))
   }
