@@ -14,6 +14,8 @@ import {
 import { enclosingTransaction, type Engine, type EngineTransaction, runInScope, type Scope } from './engine.ts'
 import { runnableFacts } from './sql-text.ts'
 
+// One dialect for both engines. How a read finds its connection, and why, is in README.md beside this file.
+
 /** The adapter says yes to many connections: the engine orders writes itself, and reads need no order. */
 class EngineAdapter extends SqliteAdapter {
   override get supportsMultipleConnections(): boolean {

@@ -9,6 +9,7 @@ import {
   refuseNested,
   type Result,
 } from './engine.ts'
+import { ScanPool } from './scan-pool.ts'
 import { isBusy } from './sql-error.ts'
 import { statementFacts } from './sql-text.ts'
 import { bindable, type Row, type SqlValue } from './values.ts'
@@ -20,9 +21,6 @@ const WRITER_PRAGMAS = [
   'foreign_keys = on',
   'journal_size_limit = 67108864',
 ]
-const READER_PRAGMAS = ['query_only = on']
-/** Connections for scans, opened when they are needed. */
-const SCANNERS = 3
 /** Milliseconds that a write waits for another process to let go of the database. */
 const BUSY_PATIENCE = 10_000
 const LOCK_PATIENCE = 30_000
@@ -46,10 +44,7 @@ export class LocalEngine implements Engine {
   #lock = new WriteLock(LOCK_PATIENCE)
   #writer: Connection | undefined
   #quick: QuickReader | undefined
-  #idle: Connection[] = []
-  #scanners = 0
-  #scanQueue: (() => void)[] = []
-  #running = new Set<Promise<unknown>>()
+  #scanners: ScanPool
   #pending: Pending[] = []
   #draining = false
   #closing: Promise<void> | undefined
@@ -59,6 +54,7 @@ export class LocalEngine implements Engine {
   constructor(path: string) {
     this.#path = path
     this.#memory = path === ':memory:'
+    this.#scanners = new ScanPool(path)
   }
 
   /** Opens the file now, so that what is wrong with it shows at start. */
@@ -71,7 +67,12 @@ export class LocalEngine implements Engine {
     this.#refuseClosed()
     this.#counts.reads++
     if (this.#memory) return this.#readInMemory(sql, parameters)
-    return this.#patiently(async () => (await this.#readQuickly(sql, bound)) ?? this.#scan(sql, bound))
+    return this.#patiently(async () => {
+      const rows = await this.#readQuickly(sql, bound)
+      if (rows) return rows
+      this.#counts.scans++
+      return this.#scanners.read(sql, bound)
+    })
   }
 
   async write(sql: string, parameters: readonly unknown[]): Promise<Result> {
@@ -113,17 +114,17 @@ export class LocalEngine implements Engine {
   }
 
   stats(): DatabaseStats {
-    const connections = (this.#writer ? 1 : 0) + (this.#quick ? 1 : 0) + this.#scanners
-    return { ...this.#counts, waiting: this.#lock.waiting, connections }
+    const connections = (this.#writer ? 1 : 0) + (this.#quick ? 1 : 0) + this.#scanners.size
+    const replaced = this.#counts.replaced + this.#scanners.replaced
+    return { ...this.#counts, replaced, waiting: this.#lock.waiting, connections }
   }
 
   async #close(): Promise<void> {
     await this.#lock.take()
-    await Promise.allSettled(this.#running)
+    await this.#scanners.close()
     if (!this.#memory) await this.#checkpointHeld()
-    for (const connection of [...this.#idle, this.#quick, this.#writer]) connection?.close()
-    this.#idle = []
-    this.#scanners = 0
+    this.#quick?.close()
+    this.#writer?.close()
     this.#quick = undefined
     this.#writer = undefined
     this.#lock.give()
@@ -154,47 +155,6 @@ export class LocalEngine implements Engine {
         this.#counts.replaced++
       }
       throw error
-    }
-  }
-
-  #scan(sql: string, bound: SqlValue[]): Promise<Row[]> {
-    const work = this.#scanNow(sql, bound)
-    this.#running.add(work)
-    const done = () => void this.#running.delete(work)
-    work.then(done, done)
-    return work
-  }
-
-  async #scanNow(sql: string, bound: SqlValue[]): Promise<Row[]> {
-    this.#counts.scans++
-    let connection = await this.#takeScanner()
-    try {
-      connection ??= await Connection.open(this.#path, READER_PRAGMAS)
-      return await connection.read(sql, bound)
-    } catch (error) {
-      if (isBusy(error)) {
-        connection?.close()
-        connection = undefined
-        this.#counts.replaced++
-      }
-      throw error
-    } finally {
-      if (connection) this.#idle.push(connection)
-      else this.#scanners--
-      this.#scanQueue.shift()?.()
-    }
-  }
-
-  /** An idle scanner, or undefined for permission to open one more. */
-  async #takeScanner(): Promise<Connection | undefined> {
-    for (;;) {
-      const idle = this.#idle.pop()
-      if (idle) return idle
-      if (this.#scanners < SCANNERS) {
-        this.#scanners++
-        return undefined
-      }
-      await new Promise<void>((resolve) => this.#scanQueue.push(resolve))
     }
   }
 
