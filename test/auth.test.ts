@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, beforeEach, describe, it } from 'node:test'
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 import { Hono } from 'hono'
 import type { ApiKey, Browser, BrowserPairing } from '../shared/auth.ts'
 import type { Problem } from '../shared/problem.ts'
@@ -21,15 +21,15 @@ const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 const OWNER = 'a-long-token-of-the-environment-0123456789'
 const BASE = 'http://localhost:8765'
 
-type Env = { db: Database; auth: Auth; guard: Guard; app: Hono<AppEnv>; events: BusEvent[]; clock: { now: number } }
-const open: Env[] = []
+type Env = { auth: Auth; guard: Guard; app: Hono<AppEnv>; events: BusEvent[]; clock: { now: number } }
+let db: Database
+/** The tests of a file share one database, emptied before each. */
+const TABLES = ['audit', 'login_links', 'browsers', 'api_keys', 'handles', 'sqlite_sequence']
 
-async function anApp(
+function anApp(
   options: Partial<AuthOptions> & { proxies?: string[]; hosts?: string[]; origins?: string[] } = {},
 ) {
   const { proxies = [], hosts = [], origins = [], ...more } = options
-  const db = await openDatabase({ url: ':memory:' })
-  await migrate(db)
   const bus = createBus()
   const events: BusEvent[] = []
   bus.subscribe((event) => void events.push(event))
@@ -49,9 +49,7 @@ async function anApp(
       '/api',
       authRoutes(auth, { publicUrl: () => undefined, about: () => ({ agent_name: 'Gate', version: '1' }) }),
     )
-  const env = { db, auth, guard, app, events, clock }
-  open.push(env)
-  return env
+  return { auth, guard, app, events, clock }
 }
 
 let env: Env
@@ -91,16 +89,19 @@ async function aBrowser(token = OWNER): Promise<string> {
 
 const status = async (pending: Promise<Response>) => (await pending).status
 
-beforeEach(async () => {
-  env = await anApp()
+before(async () => {
+  db = await openDatabase({ url: ':memory:' })
+  await migrate(db)
 })
 
-after(async () => {
-  for (const { auth, db } of open) {
-    await auth.stop()
-    await db.close()
-  }
+beforeEach(async () => {
+  await db.batch(TABLES.map((table) => ({ sql: `delete from ${table}` })))
+  env = anApp()
 })
+
+afterEach(() => env.auth.stop())
+
+after(() => db.close())
 
 describe('credentials', () => {
   it('are needed, and the answer says so as a problem', async () => {
@@ -172,7 +173,7 @@ describe('credentials', () => {
       name: 'Phone',
       scopes: new Set(['read' as const]),
     }
-    env = await anApp({
+    env = anApp({
       verifyCertificate: (request) => Promise.resolve(request.headers.has('x-certificate') ? device : undefined),
     })
     const response = await ask('GET', '/api/auth/me', { 'x-certificate': 'good' })
@@ -196,7 +197,7 @@ describe('API keys', () => {
 
   it('are stored only as a hash', async () => {
     const { secret } = await aKey()
-    const rows = await env.db.all('select * from api_keys')
+    const rows = await db.all('select * from api_keys')
     assert.ok(!JSON.stringify(rows).includes(secret.slice(10)))
   })
 
@@ -283,7 +284,7 @@ describe('API keys', () => {
   it('revoked by another process are refused within seconds', async () => {
     const { key, secret } = await aKey()
     assert.equal(await status(ask('GET', '/api/auth/me', bearer(secret))), 200)
-    await env.db.run('delete from api_keys where id = ?', [key.id])
+    await db.run('delete from api_keys where id = ?', [key.id])
     env.clock.now += 11_000
     assert.equal(await status(ask('GET', '/api/auth/me', bearer(secret))), 401)
   })
@@ -330,7 +331,7 @@ describe('the first start', () => {
 
 describe('browsers', () => {
   it('get a Secure cookie when a trusted proxy says https, and only then', async () => {
-    env = await anApp({ proxies: ['10.0.0.0/8'] })
+    env = anApp({ proxies: ['10.0.0.0/8'] })
     const login = { body: { token: OWNER }, 'x-forwarded-proto': 'https', 'x-forwarded-for': '203.0.113.7' }
     const trusted = await ask('POST', '/api/auth/login', { ...login, from: '10.0.0.2' })
     assert.match(trusted.headers.get('set-cookie')!, /; Secure$/)
@@ -356,7 +357,7 @@ describe('browsers', () => {
   })
 
   it('may write through a trusted proxy that ends TLS', async () => {
-    env = await anApp({ proxies: ['loopback'], hosts: ['gate.example'] })
+    env = anApp({ proxies: ['loopback'], hosts: ['gate.example'] })
     const cookie = await aBrowser()
     const headers = { cookie, host: 'gate.example', origin: 'https://gate.example', 'x-forwarded-proto': 'https' }
     assert.equal(await status(ask('POST', '/api/act', { ...headers, from: '127.0.0.1' })), 200)
@@ -496,7 +497,7 @@ describe('wrong tries', () => {
   })
 
   it('make a token that could be guessed wait, except from this machine itself', async () => {
-    env = await anApp({ token: 'short' })
+    env = anApp({ token: 'short' })
     for (const from of ['198.51.100.1', '127.0.0.1']) for (let i = 0; i < 101; i++) await wrong(from)
     assert.equal(await status(wrong('198.51.100.1', 'short')), 429)
     assert.equal(await status(wrong('127.0.0.1')), 429)
@@ -573,7 +574,7 @@ describe('the guard', () => {
   const health = (headers: Record<string, string>) => ask('GET', '/api/health', headers)
 
   it('answers to loopback names, addresses and configured names', async () => {
-    env = await anApp({ hosts: ['gate.example', 'https://public.example/base', '*.ts.net'] })
+    env = anApp({ hosts: ['gate.example', 'https://public.example/base', '*.ts.net'] })
     for (
       const host of [
         'localhost',
@@ -640,7 +641,7 @@ describe('the guard', () => {
   })
 
   it('answers only configured origins when there are some', async () => {
-    env = await anApp({ origins: ['https://app.example'] })
+    env = anApp({ origins: ['https://app.example'] })
     const origin = (name: string) => health({ origin: name })
     const allowed = await origin('https://app.example')
     assert.equal(allowed.headers.get('access-control-allow-origin'), 'https://app.example')
