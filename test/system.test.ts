@@ -64,12 +64,12 @@ describe('the log', () => {
         api_key: 'k1-plain',
         headers: { Authorization: 'Basic plain1234', accept: 'text/html' },
         url: 'https://user:hunter22@example.org/?token=plain-in-url&page=2',
-        list: [`sk-${'a1'.repeat(12)}`, 'ok'],
+        list: [`sk-${'a1'.repeat(12)}`, `bot 123456789:${'b2'.repeat(18)}`, 'ok'],
         error: new Error('cause: correct-horse-battery'),
         input_tokens: 42,
       })
       const [text = ''] = await lines()
-      assert.doesNotMatch(text, /correct-horse|abcdef123456|k1-plain|plain1234|hunter22|plain-in-url|a1a1/)
+      assert.doesNotMatch(text, /correct-horse|abcdef123456|k1-plain|plain1234|hunter22|plain-in-url|a1a1|b2b2/)
       const entry = JSON.parse(text)
       assert.equal(entry.input_tokens, 42)
       assert.equal(entry.headers.accept, 'text/html')

@@ -46,7 +46,7 @@ type Good = { sha: string; text: string; data: Values }
  * listed in `problems`; an error in the environment or a flag throws `invalid_input`, for nothing can stand in for it.
  */
 export async function loadConfig(sources: ConfigSources): Promise<Loaded> {
-  await mkdir(sources.home, { recursive: true })
+  await mkdir(sources.home, { recursive: true, mode: 0o700 })
   const text = await readText(configPath(sources.home))
   const good = await readGood(sources.home)
   const evaluated = await evaluate(
