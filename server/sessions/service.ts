@@ -20,8 +20,8 @@ import type { Tools } from '../tools/service.ts'
 import type { Compaction } from './compaction.ts'
 import { contextOf } from './context.ts'
 import type { Entry } from './entries.ts'
-import { firstOffset } from './event-codec.ts'
-import type { EventLog, Filter, Tx } from './event-log.ts'
+import { coalesce, expand, firstOffset } from './event-codec.ts'
+import type { EventLog, Filter, TurnRef, Tx } from './event-log.ts'
 import { type ExportFormat, exportSession } from './export.ts'
 import type { Runner } from './runner.ts'
 import { type SessionRow, type SessionStore, toRunMessage } from './store.ts'
@@ -112,12 +112,7 @@ export function createSessions(deps: SessionsDeps) {
       }
       const open = await turns.open(session.sid, tx)
       const policy = options.policy ?? (session.queue_policy as QueuePolicy | null) ?? settings.queue_policy
-      const ref = (turnId: string) => ({
-        sid: session.sid,
-        session_id: session.id,
-        handle: session.handle,
-        turn_id: turnId,
-      })
+      const ref = (turnId: string) => (refOf(session, turnId))
       const coalesce = options.coalesceMs ?? 0
 
       const joins = joinable(open, caller, policy, coalesce, at)
@@ -186,6 +181,17 @@ export function createSessions(deps: SessionsDeps) {
     return await Promise.all(
       attachments.map((attachment, i) => deps.attach(caller, attachment, `attachments.${i}.path`)),
     )
+  }
+
+  async function eventsUpTo(session: SessionRow, open: TurnRow[], offset: number): Promise<TurnEvent[]> {
+    const all: TurnEvent[] = []
+    for (const { id } of open) {
+      const stored = await events.turnEvents(refOf(session, id))
+      for (const { o, t, e } of coalesce(stored.flatMap(expand).filter((event) => event.o <= offset))) {
+        all.push({ v: 1, offset: o, session_id: session.id, turn_id: id, at: t, ...e })
+      }
+    }
+    return all.sort((a, b) => a.offset - b.offset)
   }
 
   async function ownTurn(caller: Caller, turnId: string): Promise<{ row: TurnRow; session: SessionRow }> {
@@ -362,28 +368,18 @@ export function createSessions(deps: SessionsDeps) {
      */
     async messages(caller: Caller, id: string, of: { limit: number; before?: string }) {
       const session = await own(caller, id)
-      const offset = events.head()
-      const rows = await store.messages(session.sid, {
-        limit: of.limit + 1,
-        before: parseMid(of.before),
-        from: session.visible_from,
-      })
-      const page = rows.length > of.limit ? rows.slice(1) : rows
-      const openTurns = of.before === undefined ? await turns.open(session.sid) : []
-      const open: TurnEvent[] = []
-      for (const row of openTurns) {
-        const ref = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: row.id }
-        for (const stored of await events.turnEvents(ref)) {
-          if (stored.o <= offset) {
-            open.push({ v: 1, offset: stored.o, session_id: session.id, turn_id: row.id, at: stored.t, ...stored.e })
-          }
-        }
-      }
-      return {
-        messages: page.map(toRunMessage),
-        nextCursor: rows.length > of.limit ? `run-msg-${page[0]!.mid}` : null,
-        offset,
-        open,
+      const from = session.visible_from
+      for (let attempt = 0;; attempt++) {
+        const offset = events.head()
+        const open = of.before === undefined ? await turns.open(session.sid) : []
+        const rows = await store.messages(session.sid, { limit: of.limit + 1, before: parseMid(of.before), from })
+        const soFar = await eventsUpTo(session, open, offset)
+        // Rows and events must tell of the same moment; a turn that moved in between is read again.
+        const moved = open.length > 0 && !sameStates(open, await turns.open(session.sid))
+        if (moved && attempt < 20) continue
+        const page = rows.length > of.limit ? rows.slice(1) : rows
+        const nextCursor = rows.length > of.limit ? `run-msg-${page[0]!.mid}` : null
+        return { messages: page.map(toRunMessage), nextCursor, offset, open: soFar }
       }
     },
 
@@ -456,7 +452,7 @@ export function createSessions(deps: SessionsDeps) {
         }
         await store.hideTurn(tx, session.sid, last.turn_id)
         await turns.insert(tx, { id: turnId, sid: session.sid, input, model: null, caller, not_before: 0, at: now() })
-        const ref = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: turnId }
+        const ref = refOf(session, turnId)
         return { result: undefined, turn: ref, events: [{ type: 'turn_queued', input, position: 0 }] }
       })
       changed(session, 'updated')
@@ -560,6 +556,16 @@ export function createSessions(deps: SessionsDeps) {
     })
   }
 }
+
+const refOf = (session: SessionRow, turnId: string): TurnRef => ({
+  sid: session.sid,
+  session_id: session.id,
+  handle: session.handle,
+  turn_id: turnId,
+})
+
+const sameStates = (a: TurnRow[], b: TurnRow[]): boolean =>
+  a.length === b.length && a.every((turn, i) => turn.id === b[i]!.id && turn.state === b[i]!.state)
 
 /** The waiting turn that a new text may join, if there is one. */
 function joinable(
