@@ -180,8 +180,12 @@ export class LocalEngine implements Engine {
         for (const write of this.#pending.splice(0)) write.reject(error)
         break
       }
+      const group = this.#nextGroup()
       try {
-        await this.#writeGroup(this.#nextGroup())
+        await this.#writeGroup(group)
+      } catch (error) {
+        // Not even a rollback worked; those that were answered already ignore this.
+        for (const write of group) write.reject(error)
       } finally {
         this.#lock.give()
       }
