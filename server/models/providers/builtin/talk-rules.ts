@@ -51,7 +51,7 @@ export const talkRules: Rule[] = [
     match: ({ line }, tools) => {
       if (!TOOLS.test(line)) return undefined
       if (tools.length === 0) return { say: 'No tools are offered in this conversation.' }
-      const rows = tools.slice(0, 100).map((tool) => `- ${code(tool.name)}: ${inline(tool.description.slice(0, 200))}`)
+      const rows = tools.slice(0, 100).map((tool) => `- ${code(tool.name)}: ${inline(shortly(tool.description))}`)
       return { say: `I can run these tools; say \`run NAME {"input": "as JSON"}\`.\n\n${rows.join('\n')}` }
     },
   },
@@ -85,3 +85,9 @@ export const talkRules: Rule[] = [
     },
   },
 ]
+
+/** The first sentence of a description, or as much of it as fits on a line. */
+function shortly(description: string): string {
+  const sentence = description.split(/(?<=[.!?])\s/)[0] ?? ''
+  return sentence.length <= 160 ? sentence : `${sentence.slice(0, 160).replace(/\s+\S*$/, '')}…`
+}
