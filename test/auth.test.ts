@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Hono } from 'hono'
 import type { ApiKey, Browser, BrowserPairing } from '../shared/auth.ts'
 import type { Problem } from '../shared/problem.ts'
@@ -271,6 +272,25 @@ describe('API keys', () => {
     assert.equal(await status(ask('GET', '/api/auth/me', bearer(secret))), 401)
     assert.ok(env.events.some((event) => event.type === 'principal_revoked' && event.id === key.id))
     assert.equal(await status(ask('DELETE', `/api/keys/${key.id}`, bearer(OWNER))), 404)
+  })
+
+  it('that expire end their open connections, and those of the browsers that they opened', async () => {
+    env = anApp({ sweepMs: 10 })
+    const { key, secret } = await aKey({ expires_at: env.clock.now / 1000 + 60 })
+    await ask('GET', '/api/auth/me', { cookie: await aBrowser(secret) })
+    const ended = () => env.events.filter((event) => event.type === 'principal_revoked').map((event) => event.id)
+    await sleep(40)
+    assert.deepEqual(ended(), [])
+    env.clock.now += 60_000
+    await sleep(40)
+    assert.equal(ended().length, 2)
+    assert.ok(ended().includes(key.id))
+  })
+
+  it('with any scope may ask who they are', async () => {
+    const { secret } = await aKey({ scopes: ['chat'] })
+    assert.equal(await status(ask('GET', '/api/auth/me', bearer(secret))), 200)
+    assert.equal(await status(ask('GET', '/api/browsers', bearer(secret))), 403)
   })
 
   it('take the browsers along that they opened', async () => {

@@ -1,3 +1,4 @@
+import { setInterval } from 'node:timers'
 import type { Log } from '../system/log.ts'
 import { SESSION_MS } from './browser-sessions.ts'
 import type { Caller } from './principal.ts'
@@ -22,20 +23,40 @@ export type KnownCallers = {
   /** `undefined` for an unknown or expired one. */
   find(kind: 'token' | 'cookie', hash: string): Promise<Known | undefined>
   forget(id: string): void
-  /** Waits for what is still being written. */
-  settle(): Promise<void>
+  /** Stops looking for expired ones and waits for what is still being written. */
+  stop(): Promise<void>
 }
 
 const RECHECK_MS = 10_000
 const TOUCH_MS = 60_000
 const MOST = 5_000
 
-export function createKnownCallers(
-  { store, log, now }: { store: AuthStore; log: Log; now: () => number },
-): KnownCallers {
+type Deps = {
+  store: AuthStore
+  log: Log
+  now: () => number
+  /** Called once for each that expires, so that its open streams end too. */
+  expired: (id: string) => void
+  /** How often to look for those; only while some can expire. */
+  sweepMs: number
+}
+
+export function createKnownCallers({ store, log, now, expired, sweepMs }: Deps): KnownCallers {
   const known = new Map<string, Known>()
   const writing = new Set<Promise<void>>()
   let forgotten = 0
+  let sweeper: NodeJS.Timeout | undefined
+
+  function sweep(): void {
+    const over = [...known.values()].filter((entry) => entry.endsAt !== null && entry.endsAt <= now())
+    for (const { caller } of over) expired(caller.id)
+    if ([...known.values()].every((entry) => entry.endsAt === null)) stopSweeping()
+  }
+
+  function stopSweeping(): void {
+    clearInterval(sweeper)
+    sweeper = undefined
+  }
 
   async function read(kind: 'token' | 'cookie', hash: string, slot: string): Promise<Known | undefined> {
     const before = forgotten
@@ -45,6 +66,7 @@ export function createKnownCallers(
     known.delete(slot)
     if (!entry) return undefined
     known.set(slot, entry)
+    if (entry.endsAt !== null) sweeper ??= setInterval(sweep, sweepMs).unref()
     if (known.size > MOST) known.delete(known.keys().next().value!)
     return entry
   }
@@ -91,7 +113,8 @@ export function createKnownCallers(
       forgotten++
       for (const [slot, entry] of known) if (entry.caller.id === id) known.delete(slot)
     },
-    async settle() {
+    async stop() {
+      stopSweeping()
       await Promise.all(writing)
     },
   }

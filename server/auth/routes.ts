@@ -71,7 +71,7 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
       operation({
         id: 'getMe',
         summary: 'Who is asking',
-        scope: 'read',
+        scope: 'any',
         returns: 'The caller: id, kind, name, handle, scopes; and the name and version of this server',
       }),
       (c) => {
@@ -88,7 +88,7 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
       operation({
         id: 'logout',
         summary: 'End this browser session',
-        scope: 'read',
+        scope: 'any',
         returns: '`ok`; the cookie is taken away',
       }),
       async (c) => {

@@ -41,7 +41,7 @@ export type Auth = {
   login(token: string, request: Request, info: RequestInfo): Promise<Opened>
   /** The address, scheme and host that the client sees, as far as trusted proxies tell. */
   peer(request: Request, info: RequestInfo): Peer
-  /** Waits for what is still being written. */
+  /** Ends what runs by itself and waits for what is still being written. */
   stop(): Promise<void>
 }
 
@@ -55,13 +55,24 @@ export type AuthOptions = {
   token?: string | undefined
   verifyCertificate?: CertificateVerifier | undefined
   trustedProxies?: () => readonly string[]
+  /** How often to end the open streams of keys that expired. */
+  sweepMs?: number
 }
 
 /** Who may come in (design §5): keys, browsers, one-time links, the token of the environment, device certificates. */
 export function createAuth(options: AuthOptions): Auth {
-  const { store, now = Date.now, log, bus, token: ownerToken, verifyCertificate, trustedProxies = () => [] } = options
+  const {
+    store,
+    now = Date.now,
+    log,
+    bus,
+    token: ownerToken,
+    verifyCertificate,
+    trustedProxies = () => [],
+    sweepMs = 15_000,
+  } = options
   const audit = createAudit({ store, now })
-  const known = createKnownCallers({ store, log, now })
+  const known = createKnownCallers({ store, log, now, expired: (id) => revoked(id), sweepMs })
   const wrongTries = createWrongTries({ audit, now })
 
   const revoked = (id: string) => {
@@ -159,7 +170,7 @@ export function createAuth(options: AuthOptions): Auth {
       return open(request, origin.address, 'key', { handle, scopes: [...scopes], key: entry.key })
     },
 
-    stop: () => known.settle(),
+    stop: () => known.stop(),
   }
 }
 

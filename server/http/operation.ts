@@ -13,8 +13,8 @@ export type OperationDoc = {
   id: string
   summary: string
   description?: string
-  /** `public` routes answer without a principal. */
-  scope: Scope | 'public'
+  /** `public` routes answer without a principal, `any` ones whatever scopes it has. */
+  scope: Scope | 'any' | 'public'
   body?: Schema
   query?: Schema
   /** Success status; 200 when left out. */
@@ -52,7 +52,7 @@ export function operation<B extends Schema | undefined = undefined, Q extends Sc
   doc: OperationDoc & { body?: B; query?: Q },
 ): MiddlewareHandler<AppEnv, string, { in: { json: Out<B>; query: Out<Q> }; out: { json: Out<B>; query: Out<Q> } }> {
   const middleware: MiddlewareHandler<AppEnv> = async (c, next) => {
-    if (doc.scope !== 'public') demand(c.var.caller, doc.scope)
+    if (doc.scope !== 'public' && doc.scope !== 'any') demand(c.var.caller, doc.scope)
     if (doc.query) c.req.addValidatedData('query', check(doc.query, c.req.query(), 'query'))
     if (doc.body) c.req.addValidatedData('json', check(doc.body, await readJson(c, doc.limit), 'body'))
     await next()
