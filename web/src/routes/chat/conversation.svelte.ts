@@ -127,6 +127,7 @@ export class Conversation {
   /** Takes an event of any session. */
   hear(event: TurnEvent): void {
     if (event.session_id !== this.id) return
+    if (event.type === 'turn_queued' && this.#askedElsewhere(event)) void this.transcript.load()
     this.transcript.apply(event)
     this.outbox.forget(event.turn_id)
     if (event.type === 'turn_finished') {
@@ -266,6 +267,12 @@ export class Conversation {
     this.transcript.close()
     this.composer.close()
     this.outbox.close()
+  }
+
+  /** Another tab may have asked the last question again, which hides its old answer: only the server knows. */
+  #askedElsewhere(event: Extract<TurnEvent, { type: 'turn_queued' }>): boolean {
+    if (this.outbox.items.length > 0) return false
+    return this.transcript.turns.at(-1)?.input?.text === event.input.text
   }
 
   /** A turn that came live does not carry the id of its message; the stored one does. */

@@ -152,8 +152,10 @@ export class Transcript {
     if (event.offset <= this.#seen) return
     this.#seen = event.offset
     const queued = this.#waiting.findIndex((turn) => turn.id === event.turn_id)
-    if (event.type === 'turn_queued' && event.position > 0) {
+    if (event.type === 'turn_queued' && (event.position > 0 || queued >= 0)) {
       if (queued < 0) this.#waiting.push(this.#fresh(event))
+      // Another text has joined the one that waits.
+      else applyEvent(this.#waiting[queued]!, event)
       return
     }
     if (queued >= 0) {
@@ -167,6 +169,8 @@ export class Transcript {
       if (event.type === 'turn_finished' && event.state === 'interrupted' && event.text === '') return
       this.#turns.push(emptyTurn(event.turn_id, event.at))
       turn = this.#turns.at(-1)!
+      // Folding on demand belongs to no question and has no end of its own.
+      if (event.type === 'compaction') turn.state = 'completed'
     }
     applyEvent(turn, event)
     if (event.type === 'turn_finished') this.#announcement = spoken(turn)
@@ -181,7 +185,10 @@ export class Transcript {
   /** Puts the newest page in: kept turns stay where they are known, and a gap starts the list over. */
   #place(page: MessagePage): void {
     this.#pending = []
-    const newest = turnsOf(page.messages)
+    // A turn that is open is told by its events; what is stored of it already only gives the id of its message.
+    const open = new Set(page.open.map((event) => event.turn_id))
+    const stored = turnsOf(page.messages)
+    const newest = stored.filter((turn) => !open.has(turn.id))
     const ids = new Set(newest.map((turn) => turn.id))
     const firstKnown = this.#turns.findIndex((turn) => ids.has(turn.id))
     const older = firstKnown > 0 ? this.#turns.slice(0, firstKnown) : []
@@ -190,6 +197,7 @@ export class Transcript {
     this.#waiting = []
     this.#seen = 0
     for (const event of page.open) this.#reduce(event)
+    for (const turn of this.#turns) turn.messageId ??= stored.find((known) => known.id === turn.id)?.messageId ?? null
     this.#seen = Math.max(this.#seen, page.offset)
   }
 }
