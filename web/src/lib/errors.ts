@@ -17,7 +17,7 @@ const MENDS: Record<string, string> = {
   unauthorized: 'On the server, "gatehouse pair" prints a new sign-in link.',
   precondition_failed: 'Somebody changed it meanwhile. Load it again, then repeat your change.',
   rate_limited: 'Wait a moment, then try again.',
-  internal: 'The details are on the Logs page, under the request id below.',
+  internal: 'Search the Logs page for the request id.',
 }
 
 /** The one translator from whatever was thrown to words. */

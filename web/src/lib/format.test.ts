@@ -4,7 +4,7 @@ import { bytes, duration, relative } from './format.ts'
 
 describe('format', () => {
   it('bytes are scaled to the unit that keeps them short', () => {
-    assert.deepEqual([0, 999, 1000, 1_450_000, 250e9, 4e12].map(bytes), [
+    assert.deepEqual([0, 999, 1000, 1_460_000, 250e9, 4e12].map(bytes), [
       '0 B',
       '999 B',
       '1.0 kB',

@@ -1,6 +1,6 @@
+import type { SystemSnapshot } from '$shared/system.ts'
 import type { TurnEvent } from '$shared/turn-events.ts'
 import { createContext, untrack } from 'svelte'
-import type { SystemSnapshot } from './api/system.ts'
 
 /** Something that changed on the server. */
 export type ResourceEvent = { resource: string; action: string; id?: string }
@@ -118,8 +118,9 @@ export class LiveStream {
     this.#source = source
     source.onopen = () => this.#opened()
     source.onerror = () => this.#failed()
+    source.addEventListener('hello', (event) => (this.#lastId = event.lastEventId))
     source.addEventListener('turn', (event) => {
-      if (event.lastEventId) this.#lastId = event.lastEventId
+      this.#lastId = event.lastEventId
       tell(this.#turns, JSON.parse(event.data) as TurnEvent)
     })
     source.addEventListener('resource', (event) => {

@@ -74,7 +74,7 @@ const GROUPS: NavGroup[] = [
 /** Routes of this build; a link is offered only where there is a page. */
 const PAGES = new Set(
   Object.keys(import.meta.glob('/src/routes/**/+page.{svelte,ts}'))
-    .map((file) => file.replace('/src/routes', '').replace(/\/\+page\.\w+$/, '')),
+    .map((file) => file.replace('/src/routes', '').replace(/(\/\[\[[^/]+\]\])?\/\+page\.\w+$/, '')),
 )
 
 /** The navigation, in the order in which it is drawn. */

@@ -1,7 +1,9 @@
-import type { SystemSnapshot } from '$lib/api/system.ts'
+import type { SystemSnapshot } from '$shared/system.ts'
 
 /** Three minutes of snapshots, one every two seconds. */
-export const LENGTH = 90
+const LENGTH = 90
+/** A chart that has just begun is drawn on a shorter scale, or it would be a speck. */
+const SHORTEST = 30
 
 /** The newest snapshots of the machine, oldest first. */
 export class History {
@@ -17,6 +19,11 @@ export class History {
 
   get latest(): SystemSnapshot {
     return this.#snapshots.at(-1)!
+  }
+
+  /** How many places a chart has. */
+  get length(): number {
+    return Math.max(SHORTEST, this.#snapshots.length)
   }
 
   add(snapshot: SystemSnapshot): void {
