@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 
+/** What a key or a browser may do; admin includes the others. */
 export const Scope = v.picklist(['read', 'chat', 'admin'], 'must be read, chat or admin')
 export type Scope = v.InferOutput<typeof Scope>
 
@@ -20,6 +21,7 @@ export const Handle = v.pipe(
   v.regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores'),
 )
 
+/** Body of `POST /api/keys`. */
 export const CreateKeyInput = v.object({
   name: Name,
   scopes: Scopes,
@@ -63,22 +65,26 @@ export type Browser = {
   current: boolean
 }
 
+/** Body of `POST /api/auth/redeem`: the code of a link, or a typed one. */
 export const RedeemInput = v.object({
   code: v.pipe(v.string('must be a text'), v.trim(), v.minLength(1, 'must not be empty'), v.maxLength(200)),
 })
 export type RedeemInput = v.InferOutput<typeof RedeemInput>
 
+/** Body of `POST /api/auth/login`: an API key. */
 export const LoginInput = v.object({
   token: v.pipe(v.string('must be a text'), v.trim(), v.minLength(1, 'must not be empty'), v.maxLength(512)),
 })
 export type LoginInput = v.InferOutput<typeof LoginInput>
 
+/** Body of `POST /api/pairings/browser`. */
 export const PairBrowserInput = v.object({
   /** What the new browser may do; as much as the one that pairs it when left out. */
   scopes: v.optional(Scopes),
 })
 export type PairBrowserInput = v.InferOutput<typeof PairBrowserInput>
 
+/** Answer of `POST /api/pairings/browser`. */
 export type BrowserPairing = {
   /** To be typed: `ABCD-EFGH`. */
   code: string
@@ -103,6 +109,7 @@ export type Me = {
   version: string
 }
 
+/** Query of `GET /api/audit`. */
 export const AuditQuery = v.object({
   limit: v.optional(
     v.pipe(v.string(), v.regex(/^\d{1,4}$/, 'must be a number'), v.transform(Number), v.minValue(1), v.maxValue(200)),
@@ -112,6 +119,7 @@ export const AuditQuery = v.object({
   action: v.optional(v.pipe(v.string(), v.maxLength(100))),
 })
 
+/** Who did what, when and from where. */
 export type AuditEntry = {
   id: number
   at: number
@@ -126,4 +134,5 @@ export type AuditEntry = {
   address: string
 }
 
+/** Newest first. */
 export type AuditPage = { items: AuditEntry[]; nextCursor: string | null }

@@ -10,6 +10,7 @@ import { hashOf, randomToken } from './tokens.ts'
 /** Begins every API key, so that people and scanners recognise one. */
 export const KEY_PREFIX = 'gk_'
 
+/** Keys for programs; every verb is for administrators. */
 export type ApiKeys = {
   /** All keys, newest first, without their secrets. */
   list(caller: Caller): Promise<ApiKey[]>
@@ -28,6 +29,7 @@ type Deps = {
   changed: (action: 'created' | 'deleted', id: string) => void
 }
 
+/** Keeps API keys in the store and tells everybody of those that end. */
 export function createApiKeys({ store, audit, now, revoked, changed }: Deps): ApiKeys {
   return {
     async list(caller) {

@@ -24,6 +24,7 @@ export type Audit = {
   ): Promise<AuditPage>
 }
 
+/** Writes the audit log and pages through it. */
 export function createAudit({ store, now }: { store: AuthStore; now: () => number }): Audit {
   return {
     async record({ caller, action, target = '', detail = {}, address = '' }) {

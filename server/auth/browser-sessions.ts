@@ -7,11 +7,13 @@ import type { AuthStore, StoredBrowser } from './store.ts'
 import { stamp } from './times.ts'
 import { hashOf, randomToken } from './tokens.ts'
 
+/** Name of the session cookie. */
 export const COOKIE = 'gatehouse_session'
 
 /** How long an unused session lives; each use begins it anew. */
 export const SESSION_MS = 90 * 24 * 3600_000
 
+/** Whose session to open, and from where. */
 export type OpenBrowser = {
   handle: string
   scopes: Scope[]
@@ -21,6 +23,7 @@ export type OpenBrowser = {
   key?: { id: string; expires_at: number | null } | undefined
 }
 
+/** Logged-in browsers. */
 export type BrowserSessions = {
   /** Those of the caller's handle; of everybody for an admin. */
   list(caller: Caller): Promise<Browser[]>
@@ -40,6 +43,7 @@ type Deps = {
   changed: (action: 'created' | 'deleted', id: string) => void
 }
 
+/** Keeps browser sessions in the store and tells everybody of those that end. */
 export function createBrowserSessions({ store, audit, now, revoked, changed }: Deps): BrowserSessions {
   async function end(caller: Caller, browser: StoredBrowser, address: string): Promise<void> {
     if (!await store.removeBrowser(browser.id)) throw notFound('browser', browser.id)

@@ -41,6 +41,7 @@ type Deps = {
   sweepMs: number
 }
 
+/** Nothing is read before it is asked for; `expired` hears of those whose time is over. */
 export function createKnownCallers({ store, log, now, expired, sweepMs }: Deps): KnownCallers {
   const known = new Map<string, Known>()
   const writing = new Set<Promise<void>>()

@@ -11,7 +11,7 @@ const PAIRING_MS = 10 * 60_000
 
 /** Codes that open one browser session each: a first start's, an administrator's, or one for a second browser. */
 export type LoginLinks = {
-  /** A link that makes the first browser the owner; `undefined` once an owner has a browser or a key. */
+  /** A link that makes the first browser the owner; `undefined` while the owner has a browser or a key. */
   first(baseUrl: string): Promise<string | undefined>
   /** Another link for 15 minutes, for those who may run commands on the server. */
   create(baseUrl: string, options?: { handle?: string; scopes?: Scope[]; caller?: Caller }): Promise<string>
@@ -21,6 +21,7 @@ export type LoginLinks = {
   take(code: string): Promise<StoredLink | undefined>
 }
 
+/** Keeps login links in the store, as hashes, until they are taken or outdated. */
 export function createLoginLinks(
   { store, audit, now }: { store: AuthStore; audit: Audit; now: () => number },
 ): LoginLinks {
@@ -33,7 +34,7 @@ export function createLoginLinks(
 
   return {
     async first(baseUrl) {
-      if (await store.hasOwner()) return undefined
+      if (await store.hasOwner(now())) return undefined
       const link = { kind: 'first' as const, handle: 'owner', scopes: ['admin' as const], created_by: 'start' }
       return urlOf(baseUrl, (await add(link, LOGIN_MS)).code)
     },

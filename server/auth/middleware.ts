@@ -6,6 +6,7 @@ import type { Auth, RequestInfo } from './service.ts'
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
+/** What the middleware lets through without asking. */
 export type AuthenticateOptions = {
   /** Routes that answer a stranger. */
   isPublic: (request: { method: string; path: string }) => boolean

@@ -17,6 +17,7 @@ import { credentialOf } from './credentials.ts'
 import { infoOf } from './middleware.ts'
 import type { Auth, Opened } from './service.ts'
 
+/** What the routes tell that auth itself does not know. */
 export type AuthRoutesOptions = {
   /** The address that others reach this server by, if it is configured. */
   publicUrl: () => string | undefined

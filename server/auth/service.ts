@@ -18,11 +18,13 @@ import { createWrongTries, GUESSABLE_BELOW, type Origin, originOf } from './wron
 /** Who sent a request by its device certificate; throws `unauthorized` with the reason when it has a bad one. */
 export type CertificateVerifier = (request: Request) => Promise<Caller | undefined>
 
+/** What the runtime told about the connection. */
 export type RequestInfo = { remoteAddress: string }
 
 /** A cookie to set beside the answer. */
 export type Opened = LoggedIn & { token: string }
 
+/** Everything about who comes in; other features need `audit.record` of it, the plumbing `requireCaller`. */
 export type Auth = {
   keys: ApiKeys
   browsers: BrowserSessions
@@ -45,6 +47,7 @@ export type Auth = {
   stop(): Promise<void>
 }
 
+/** What `createAuth` is built from; only the store, the log and the bus are needed. */
 export type AuthOptions = {
   store: AuthStore
   /** Epoch milliseconds. */

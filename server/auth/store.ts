@@ -68,9 +68,11 @@ export type StoredKey = WithScopes<KeysTable>
 export type StoredBrowser = WithScopes<BrowsersTable>
 export type StoredLink = WithScopes<LinksTable>
 
+/** One row of the audit log; the database gives the id. */
 export type NewAudit = Omit<AuditTable, 'id' | 'detail'> & { detail: Record<string, unknown> }
 export type StoredAudit = NewAudit & { id: number }
 
+/** What `createAuthStore` offers. */
 export type AuthStore = ReturnType<typeof createAuthStore>
 
 /** Keys, browsers, login links and the audit log; the only SQL about them. */
@@ -81,10 +83,17 @@ export function createAuthStore(kysely: Db) {
     db.insertInto('handles').values({ handle, created_at: now }).onConflict((on) => on.doNothing()).execute()
 
   return {
-    async hasOwner(): Promise<boolean> {
-      const key = await db.selectFrom('api_keys').select('id').where('handle', '=', 'owner').limit(1).executeTakeFirst()
-      if (key) return true
+    /** Whether somebody can still come in as the owner with all scopes. */
+    async hasOwner(now: number): Promise<boolean> {
+      const keys = db.selectFrom('api_keys').select('id').where('handle', '=', 'owner').where(
+        'scopes',
+        'like',
+        '%admin%',
+      )
+        .where((or) => or.or([or('expires_at', 'is', null), or('expires_at', '>', now)]))
+      if (await keys.limit(1).executeTakeFirst()) return true
       const browsers = db.selectFrom('browsers').select('id').where('handle', '=', 'owner')
+        .where('scopes', 'like', '%admin%').where('expires_at', '>', now)
       return (await browsers.limit(1).executeTakeFirst()) !== undefined
     },
 

@@ -18,6 +18,7 @@ export type WrongTries = {
   count(what: 'token' | 'code', from: Origin, route: string): Promise<void>
 }
 
+/** A secret with fewer characters might be found by trying. */
 export const GUESSABLE_BELOW = 20
 const PER_MINUTE = 10
 /** All programs of this machine share one address. */
@@ -25,6 +26,7 @@ const LOCAL_PER_MINUTE = 100
 /** Of all addresses together, so that a flood doesn't fill the audit log. */
 const RECORDED_PER_MINUTE = 100
 
+/** Counts in memory; a restart forgives. */
 export function createWrongTries({ audit, now }: { audit: Audit; now: () => number }): WrongTries {
   const remote = createRateLimit({ max: PER_MINUTE, windowMs: 60_000, now })
   const local = createRateLimit({ max: LOCAL_PER_MINUTE, windowMs: 60_000, now })

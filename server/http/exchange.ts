@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http'
 import { pipeline, Readable, type Transform } from 'node:stream'
 import { AppError } from '../errors.ts'
 
+/** One request, and the addresses that were found open for it. */
 export type Exchange = {
   url: URL
   /** Where to connect, in order of preference; the name in `url` is not resolved again. */

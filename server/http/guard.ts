@@ -7,6 +7,7 @@ import { setHeaders } from './headers.ts'
 import { problem } from './on-error.ts'
 import { peerOf } from './peer.ts'
 
+/** Read at each request, so that a changed configuration counts at once. */
 export type GuardOptions = {
   /** Names that this server may be called by, beside loopback names and IP addresses: the bound host, `public_url`… */
   allowedHosts: () => readonly string[]
@@ -16,6 +17,7 @@ export type GuardOptions = {
   corsOrigins: () => readonly string[]
 }
 
+/** The first check of requests and of WebSockets. */
 export type Guard = {
   middleware: MiddlewareHandler<AppEnv>
   /** The same checks for a WebSocket, before its handshake; a `Response` refuses it. */

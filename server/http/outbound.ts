@@ -4,6 +4,7 @@ import type { Log } from '../system/log.ts'
 import { isAllowed, isPublic } from './addresses.ts'
 import { abortError, exchange } from './exchange.ts'
 
+/** As for `fetch`, with limits. */
 export type OutboundInit = RequestInit & {
   /** Largest accepted body after decompression, in bytes; 10 MiB when left out. */
   maxBytes?: number
@@ -14,6 +15,7 @@ export type OutboundInit = RequestInit & {
 /** `fetch` for addresses that a user, a model or a note can choose. */
 export type Outbound = { fetch(input: string | URL | Request, init?: OutboundInit): Promise<Response> }
 
+/** What `createOutbound` is built from. */
 export type OutboundOptions = {
   /** Hosts, addresses and CIDR ranges that are open although they are not public (`outbound.allow`). */
   allow: () => readonly string[]
