@@ -7,6 +7,7 @@ export type ConnectDeps = {
   secrets: { open(sealed: string): string }
   env: Record<string, string | undefined>
   outboundFetch?: typeof fetch | undefined
+  pooled?: boolean | undefined
 }
 
 const REFERENCE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/
@@ -18,10 +19,8 @@ export const referenceOf = (key: string): string | undefined => REFERENCE.exec(k
  * The provider behind a row, ready to be called. Adapters are loaded on first use; a key is opened, or its variable
  * read, only here.
  */
-export async function connect(
-  row: StoredProvider,
-  { secrets, env, outboundFetch }: ConnectDeps,
-): Promise<ModelProvider> {
+export async function connect(row: StoredProvider, deps: ConnectDeps): Promise<ModelProvider> {
+  const { secrets, env } = deps
   const key = row.sealed_key === null ? null : secrets.open(row.sealed_key)
   const variable = key === null ? undefined : referenceOf(key)
   const value = variable === undefined ? key : env[variable] || undefined
@@ -32,11 +31,12 @@ export async function connect(
     )
   }
   const vendor = vendorOf(row.name, row.metadata)
+  const fetcher = deps.outboundFetch ?? (deps.pooled ? await pooledFetch() : undefined)
   const settings: ProviderSettings = {
     base_url: row.base_url ?? vendor.base_url,
     api_key: value,
     headers: headersOf(row.metadata),
-    ...(outboundFetch ? { fetch: outboundFetch } : {}),
+    ...(fetcher ? { fetch: fetcher } : {}),
   }
   switch (vendor.adapter) {
     case 'anthropic':
@@ -48,6 +48,13 @@ export async function connect(
     case 'speech':
       return refusing('invalid', `${row.name} speaks and listens; it has no chat models.`)
   }
+}
+
+let pooled: typeof fetch | undefined
+
+/** One pool of connections for all providers. */
+async function pooledFetch(): Promise<typeof fetch> {
+  return pooled ??= (await import('./providers/pooled-fetch.ts')).createPooledFetch()
 }
 
 /** `metadata.headers`, for gateways that want one more. */

@@ -4,7 +4,7 @@ import type { Log } from '../system/log.ts'
 import type { ModelProvider } from './provider.ts'
 import type { ModelStore } from './store.ts'
 
-/** One entry for the audit log; `caller` is missing for what the server does by itself. */
+/** One entry for the audit log. */
 export type AuditEntry = {
   caller?: Caller | undefined
   action: string
@@ -25,6 +25,8 @@ export type ModelsDeps = {
   env: Record<string, string | undefined>
   /** Used for all requests to providers; the runtime's own `fetch` when left out. */
   outboundFetch?: typeof fetch | undefined
+  /** Without `outboundFetch`: pooled connections of our own, which cost less than the `fetch` of Node and Deno. */
+  pooled?: boolean | undefined
   audit?: ((entry: AuditEntry) => void | Promise<void>) | undefined
   now: () => number
 }

@@ -1,4 +1,5 @@
 import { FRAMEWORK, type Provider } from '../../shared/models.ts'
+import type { Caller } from '../auth/principal.ts'
 import { AppError } from '../errors.ts'
 import { handful, LIKELY } from './choose-models.ts'
 import type { ModelsDeps } from './deps.ts'
@@ -10,6 +11,15 @@ import type { ModelInfo } from './provider.ts'
 type Env = Record<string, string | undefined>
 type Deps = ModelsDeps & { providers: ProviderVerbs; models: ModelVerbs; discovery: Discovery }
 type Found = { name: string; base_url: string | null; api_key: string | null }
+
+/** Who adds them, in the audit log: the owner, by the environment that the server was started with. */
+const STARTER: Caller = {
+  kind: 'user',
+  handle: 'owner',
+  id: 'start',
+  name: 'Found at start',
+  scopes: new Set(['admin']),
+}
 
 const OLLAMA_MS = 1500
 /** How long a first question waits for a search that runs, rather than being answered by the built-in rules. */
@@ -41,7 +51,7 @@ export function createDetection(deps: Deps) {
   }
 
   const create = (found: Found): Promise<Provider> =>
-    providers.create(undefined, {
+    providers.create(STARTER, {
       ...found,
       framework: FRAMEWORK,
       kind: 'llm',
@@ -67,7 +77,7 @@ export function createDetection(deps: Deps) {
     const hasDefault = known.some((model) => model.is_classifier)
     for (const [index, info] of handful(provider.name, listed).entries()) {
       if (known.some((model) => model.provider_id === provider.id && model.model === info.id)) continue
-      await models.create(undefined, {
+      await models.create(STARTER, {
         provider_id: provider.id,
         model: info.id,
         enabled: true,

@@ -12,7 +12,7 @@ type Deps = ModelsDeps & { connections: Connections; discovery: Discovery }
 /** Listing, adding, changing and removing models. */
 export function createModelVerbs({ store, bus, audit, now, connections, discovery }: Deps) {
   const changed = async (
-    caller: Caller | undefined,
+    caller: Caller,
     action: 'created' | 'updated' | 'deleted',
     model: StoredModel,
     detail: Record<string, unknown> = {},
@@ -44,7 +44,7 @@ export function createModelVerbs({ store, bus, audit, now, connections, discover
       ).map(visible)
     },
 
-    async create(caller: Caller | undefined, input: CreateModelInput): Promise<Model> {
+    async create(caller: Caller, input: CreateModelInput): Promise<Model> {
       const provider = await store.provider(input.provider_id)
       if (!provider) throw invalid('provider_id', `there is no provider ${input.provider_id}`)
       const model = await store.addModel({
@@ -64,7 +64,7 @@ export function createModelVerbs({ store, bus, audit, now, connections, discover
       return visible(model)
     },
 
-    async update(caller: Caller | undefined, id: number, input: UpdateModelInput): Promise<Model> {
+    async update(caller: Caller, id: number, input: UpdateModelInput): Promise<Model> {
       const before = await get(id)
       const renamed = input.model !== undefined && input.model !== before.model
       const change = {
@@ -81,7 +81,7 @@ export function createModelVerbs({ store, bus, audit, now, connections, discover
       return visible(model)
     },
 
-    async remove(caller: Caller | undefined, id: number): Promise<void> {
+    async remove(caller: Caller, id: number): Promise<void> {
       const model = await get(id)
       await store.removeModel(id)
       await changed(caller, 'deleted', model)

@@ -15,7 +15,7 @@ const NO_KEY = '—'
 /** Creating, changing and removing providers. */
 export function createProviderVerbs({ store, secrets, bus, audit, now, connections }: Deps) {
   const changed = async (
-    caller: Caller | undefined,
+    caller: Caller,
     action: 'created' | 'updated' | 'deleted',
     provider: Provider,
     detail: Record<string, unknown>,
@@ -44,7 +44,7 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
   return {
     list: async (): Promise<Provider[]> => (await connections.rows()).providers.map(visible),
 
-    async create(caller: Caller | undefined, input: CreateProviderInput): Promise<Provider> {
+    async create(caller: Caller, input: CreateProviderInput): Promise<Provider> {
       const { name, framework, kind, enabled = true, metadata = {} } = input
       const base_url = input.base_url || null
       check({ name, base_url, metadata, key: input.api_key })
@@ -57,7 +57,7 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
       return visible(provider)
     },
 
-    async update(caller: Caller | undefined, id: number, input: UpdateProviderInput): Promise<Provider> {
+    async update(caller: Caller, id: number, input: UpdateProviderInput): Promise<Provider> {
       const before = await get(id)
       const { framework, kind, api_key, base_url, ...rest } = input
       if (framework !== undefined && framework !== before.framework && !['agno', 'litellm'].includes(framework)) {
@@ -81,7 +81,7 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
       return visible(provider)
     },
 
-    async remove(caller: Caller | undefined, id: number): Promise<number> {
+    async remove(caller: Caller, id: number): Promise<number> {
       const provider = await get(id)
       const purged = await store.removeProvider(id)
       connections.drop(id)

@@ -3,6 +3,7 @@ import { type Behaviour, startMockUpstream } from '../../../test/support/mock-up
 import type { ModelProvider, ProviderSettings } from '../provider.ts'
 import { createAnthropic } from './anthropic.ts'
 import { createChatCompletions } from './chat-completions.ts'
+import { createPooledFetch } from './pooled-fetch.ts'
 import { type Answer, delay, fail, reasoning, scripted, toolCall } from './scripted.ts'
 
 const STATUS: Record<string, number> = { auth: 401, rate_limited: 429, overloaded: 529, invalid: 400 }
@@ -37,6 +38,10 @@ function answer(wish: Wish): Answer {
 }
 
 modelProviderContract('chat-completions', upstream(createChatCompletions))
+modelProviderContract(
+  'chat-completions over pooled connections',
+  upstream((settings) => createChatCompletions({ ...settings, fetch: createPooledFetch() })),
+)
 modelProviderContract('anthropic', upstream(createAnthropic))
 modelProviderContract(
   'scripted',
