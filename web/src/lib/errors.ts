@@ -14,7 +14,6 @@ export type Explanation = {
 const MENDS: Record<string, string> = {
   network: 'Check that Gatehouse is running and that this device is online, then try again.',
   timeout: 'It may be busy. Try again in a moment.',
-  unauthorized: 'On the server, "gatehouse pair" prints a new sign-in link.',
   precondition_failed: 'Somebody changed it meanwhile. Load it again, then repeat your change.',
   rate_limited: 'Wait a moment, then try again.',
   internal: 'Search the Logs page for the request id.',

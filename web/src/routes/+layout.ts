@@ -7,12 +7,13 @@ import type { LayoutLoad } from './$types'
 export const ssr = false
 export const prerender = false
 
+/** `failure` instead of a throw: without this data there is no shell that could show an error. */
 export const load: LayoutLoad = async ({ fetch, url, route }) => {
-  if (route.id === '/login') return { me: undefined }
+  if (route.id === '/login') return { me: undefined, failure: undefined }
   try {
-    return { me: await auth(fetch).me() }
+    return { me: await auth(fetch).me(), failure: undefined }
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) redirect(307, paths.login(url.pathname + url.search))
-    throw error
+    return { me: undefined, failure: error }
   }
 }

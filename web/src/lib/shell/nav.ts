@@ -4,6 +4,7 @@ import KeyRound from '@lucide/svelte/icons/key-round'
 import MessagesSquare from '@lucide/svelte/icons/messages-square'
 import ScrollText from '@lucide/svelte/icons/scroll-text'
 import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal'
+import { routes } from '$app/manifest'
 import type { Component } from 'svelte'
 import { paths } from '../paths.ts'
 
@@ -72,9 +73,8 @@ const GROUPS: NavGroup[] = [
 ]
 
 /** Routes of this build; a link is offered only where there is a page. */
-const PAGES = new Set(
-  Object.keys(import.meta.glob('/src/routes/**/+page.{svelte,ts}'))
-    .map((file) => file.replace('/src/routes', '').replace(/(\/\[\[[^/]+\]\])?\/\+page\.\w+$/, '')),
+const PAGES = new Set<string>(
+  routes.filter(({ page }) => page).map(({ id }) => id.replace(/\/\[\[[^/]+\]\]$/, '')),
 )
 
 /** The navigation, in the order in which it is drawn. */
