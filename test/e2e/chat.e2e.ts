@@ -1,0 +1,289 @@
+import { type BrowserContext, expect, type Page, test } from '@playwright/test'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { type MockUpstream, startMockUpstream } from '../support/mock-upstream.ts'
+
+/** One server and one browser for the file: the tests follow a person through the first hour. */
+test.describe.configure({ mode: 'serial' })
+
+let home: string
+let server: ChildProcess
+let link: string
+let upstream: MockUpstream
+let context: BrowserContext
+let page: Page
+
+test.beforeAll(async ({ browser }) => {
+  home = await mkdtemp(join(tmpdir(), 'gatehouse-chat-'))
+  upstream = await startMockUpstream()
+  server = spawn('node', ['server/main.ts'], {
+    env: { ...process.env, GATEHOUSE_HOME: home, PORT: '0', OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  link = await firstLink(server)
+  context = await browser.newContext({ baseURL: new URL(link).origin, viewport: { width: 1280, height: 800 } })
+  page = await context.newPage()
+})
+
+test.afterAll(async () => {
+  await context.close()
+  server.kill('SIGTERM')
+  if (server.exitCode === null) await once(server, 'exit')
+  await upstream.close()
+  await rm(home, { recursive: true, force: true })
+})
+
+/** The sign-in link that the first start prints. What follows is read on, for a full pipe would stop the server. */
+function firstLink(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let out = ''
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      out += text
+      const found = /http\S+\/login#code=\S+/.exec(out)
+      if (found) resolve(found[0])
+    })
+    child.on('exit', () => reject(new Error(`The server ended before it printed a link:\n${out}`)))
+  })
+}
+
+const field = () => page.getByLabel('Message', { exact: true })
+const transcript = () => page.getByRole('log')
+const answers = () => transcript().locator('.md')
+const list = () => page.getByRole('navigation', { name: 'Conversations' })
+
+async function say(text: string) {
+  await field().fill(text)
+  await field().press('Enter')
+}
+
+async function newChat() {
+  await page.getByRole('link', { name: 'New chat' }).click()
+  await expect(page.getByRole('heading', { name: 'What can I do for you?' })).toBeVisible()
+}
+
+/** The answer is complete when there is something to send to again. */
+const idle = () => expect(page.getByRole('button', { name: 'Stop' })).toHaveCount(0, { timeout: 20_000 })
+
+test('the printed link signs in, and the built-in assistant answers without a model', async () => {
+  await page.goto(link)
+  await expect(page.getByText('Connect a model', { exact: true })).toBeVisible()
+  await page.getByRole('button', { name: 'Go on without' }).click()
+  await say('What is 12.5% of 80?')
+  await expect(page).toHaveURL(/\/chat\/.+/)
+  await expect(answers().last()).toContainText('10')
+  await expect(list().getByRole('link', { name: 'What is 12.5% of 80?' })).toHaveAttribute('aria-current', 'page')
+})
+
+test('a model is connected from the card; a refused key says so and keeps what was typed', async () => {
+  await newChat()
+  await page.getByRole('button', { name: 'Connect a model' }).click()
+  await page.getByLabel('Vendor').click()
+  await page.getByRole('option', { name: /Other/ }).click()
+  await page.getByLabel('Address').fill(`${upstream.url}/v1`)
+  await page.getByLabel('Key').fill('bad')
+  await page.getByRole('button', { name: 'Test and connect' }).click()
+  await expect(page.getByRole('alert')).toContainText('could not be connected')
+  await expect(page.getByLabel('Address')).toHaveValue(`${upstream.url}/v1`)
+  await page.getByLabel('Key').fill('good')
+  await page.getByRole('button', { name: 'Test and connect' }).click()
+  await page.getByRole('button', { name: 'Use this model' }).click()
+  await expect(page.getByText('echo answers')).toBeVisible()
+  await say('Hello, model')
+  await expect(answers().last()).toHaveText('Hello, model')
+})
+
+test('Markdown is drawn with coloured code, and HTML of a model is only text', async () => {
+  const code = '```js\nconst answer = 42\n```'
+  upstream.script({ kind: 'text', text: `# Title\n\n${code}\n\n<img src=x onerror="window.ran = true">` })
+  await newChat()
+  await say('Show me code')
+  await expect(transcript().getByRole('heading', { name: 'Title' })).toBeVisible()
+  await expect(transcript().locator('.tok-keyword').first()).toHaveText('const')
+  await expect(transcript().getByText('<img src=x')).toBeVisible()
+  expect(await page.evaluate(() => 'ran' in window)).toBe(false)
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  await transcript().getByRole('button', { name: 'Copy this code' }).click()
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe('const answer = 42')
+})
+
+test('an answer survives a reload in its middle, every word once', async () => {
+  upstream.script({ kind: 'tokens', count: 120, gap_ms: 25 })
+  await newChat()
+  await say('Count for me')
+  await expect(answers().last()).toContainText('word word word')
+  await page.reload()
+  await expect(answers().last()).toContainText('word')
+  await idle()
+  const words = (await answers().last().innerText()).split(/\s+/).filter(Boolean)
+  expect(words).toHaveLength(120)
+  await expect(transcript().getByText('Count for me')).toHaveCount(1)
+})
+
+test('Escape stops an answer and keeps what was written', async () => {
+  upstream.script({ kind: 'tokens', count: 2000, gap_ms: 20 })
+  await newChat()
+  await say('Never end')
+  await expect(answers().last()).toContainText('word word')
+  await field().press('Escape')
+  await expect(transcript().getByText('Stopped. What was written so far is kept.')).toBeVisible()
+  await expect(answers().last()).toContainText('word word')
+})
+
+test('an edited message is asked again in a branch, and the original stays', async () => {
+  await newChat()
+  await say('First question')
+  await expect(answers().last()).toHaveText('First question')
+  await say('Second question')
+  await expect(answers()).toHaveCount(2)
+  await idle()
+  const original = page.url()
+  await transcript().getByText('Second question').first().hover()
+  await transcript().getByRole('button', { name: 'Edit and ask again' }).last().click()
+  await page.getByLabel('Edit the message').fill('Another question')
+  await page.getByRole('button', { name: 'Send as new branch' }).click()
+  await expect(page).not.toHaveURL(original)
+  await expect(answers().last()).toHaveText('Another question')
+  await expect(answers().first()).toHaveText('First question')
+  await expect(transcript().getByText('Second question')).toHaveCount(0)
+  await page.getByRole('link', { name: 'branch', exact: true }).click()
+  await expect(page).toHaveURL(original)
+  await expect(answers().last()).toHaveText('Second question')
+})
+
+test('messages sent meanwhile wait in a queue that can be changed', async () => {
+  upstream.script({ kind: 'tokens', count: 200, gap_ms: 20 })
+  await newChat()
+  await say('Take your time')
+  await expect(answers().last()).toContainText('word')
+  await say('one')
+  await say('two')
+  await say('three')
+  const queue = page.getByRole('region', { name: 'Queue' })
+  await expect(queue.getByRole('listitem')).toHaveCount(3)
+  await queue.getByRole('listitem').filter({ hasText: 'three' }).getByRole('button', { name: 'Move up' }).click()
+  await expect(queue.getByRole('listitem').nth(1)).toContainText('three')
+  await queue.getByRole('listitem').filter({ hasText: 'two' }).getByRole('button', { name: 'Take back' }).click()
+  await expect(field()).toHaveValue('two')
+  await queue.getByRole('listitem').filter({ hasText: 'one' }).getByRole('button', { name: 'Edit' }).click()
+  await page.getByLabel('Edit the queued message').fill('first')
+  await page.getByLabel('Edit the queued message').press('Enter')
+  await expect(queue.getByRole('listitem').first()).toContainText('first')
+  await field().press('Escape')
+  await expect(answers().last()).toHaveText('three')
+  await expect(answers().nth(-2)).toHaveText('first')
+  await expect(field()).toHaveValue('two')
+  await field().fill('')
+})
+
+test('a file is attached, sent and shown; a draft with it survives a reload', async () => {
+  await newChat()
+  await field().fill('Look at this')
+  await page.getByLabel('Files to attach').setInputFiles({
+    name: 'plants.txt',
+    mimeType: 'text/plain',
+    buffer: Buffer.from('water them'),
+  })
+  await expect(page.getByRole('list', { name: 'Attached files' })).toContainText('plants.txt')
+  await expect(page.getByRole('button', { name: 'Send', exact: true })).toBeEnabled()
+  await page.reload()
+  await expect(field()).toHaveValue('Look at this')
+  await expect(page.getByRole('list', { name: 'Attached files' })).toContainText('plants.txt')
+  await field().press('Enter')
+  await expect(transcript().getByRole('link', { name: /plants\.txt/ })).toBeVisible()
+  await expect(answers().last()).toContainText('Look at this')
+})
+
+test('a call that needs approval is answered by keyboard', async () => {
+  upstream.script(
+    { kind: 'tool', name: 'notes_create', arguments: { title: 'Plants', content: 'water them' } },
+    { kind: 'text', text: 'Written.' },
+  )
+  await newChat()
+  await say('Make a note')
+  const card = page.getByRole('group', { name: /Approval of notes/ })
+  await expect(card).toContainText('"title": "Plants"')
+  await page.keyboard.press('Alt+1')
+  await expect(answers().last()).toHaveText('Written.')
+  const call = transcript().getByRole('button', { name: /notes\.create/ })
+  await expect(call).toContainText('Done')
+  await call.click()
+  await expect(transcript().getByLabel('Arguments', { exact: true })).toContainText('Plants')
+})
+
+test('a failed answer says what to do and can be asked again', async () => {
+  upstream.script({ kind: 'status', status: 401 })
+  await newChat()
+  await say('Will this work?')
+  await expect(transcript().getByText('The provider refused the key')).toBeVisible()
+  await transcript().getByRole('button', { name: 'Ask again', exact: true }).click()
+  await expect(answers().last()).toHaveText('Will this work?')
+  await expect(transcript().getByText('The provider refused the key')).toHaveCount(0)
+})
+
+test('what is written offline is kept, also through a reload, and sent once when the server is back', async () => {
+  await newChat()
+  await say('Before')
+  await expect(answers().last()).toHaveText('Before')
+  await idle()
+  await context.setOffline(true)
+  await say('While away')
+  await expect(page.getByText(/sent when the server can be reached/)).toBeVisible()
+  await field().fill('Half a thought')
+  await context.setOffline(false)
+  await page.reload()
+  await expect(answers().last()).toHaveText('While away')
+  await expect(answers()).toHaveCount(2)
+  await expect(field()).toHaveValue('Half a thought')
+  await field().fill('')
+})
+
+test('conversations are renamed, pinned, found, deleted and brought back', async () => {
+  await newChat()
+  await say('Rename me')
+  await expect(answers().last()).toHaveText('Rename me')
+  const open = (name: string) => page.getByRole('button', { name: `Actions for ${name}` })
+  await list().getByRole('link', { name: 'Rename me' }).hover()
+  await open('Rename me').click()
+  await page.getByRole('menuitem', { name: 'Rename' }).click()
+  await list().getByLabel('Title').fill('A better name')
+  await list().getByLabel('Title').press('Enter')
+  await expect(page.getByRole('heading', { name: 'A better name' }).first()).toBeVisible()
+
+  await open('A better name').click()
+  await page.getByRole('menuitem', { name: 'Pin to the top' }).click()
+  await expect(list().getByRole('heading').first()).toHaveText('Pinned')
+
+  await page.getByLabel('Search conversations').fill('better')
+  await expect(list().getByRole('link')).toHaveCount(1)
+  await page.getByLabel('Search conversations').fill('')
+
+  await open('A better name').click()
+  await page.getByRole('menuitem', { name: 'Delete' }).click()
+  await expect(list().getByRole('link', { name: 'A better name' })).toHaveCount(0)
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(list().getByRole('link', { name: 'A better name' })).toBeVisible()
+
+  const gone = page.waitForRequest((request) => request.method() === 'DELETE')
+  await open('A better name').click()
+  await page.getByRole('menuitem', { name: 'Delete' }).click()
+  await gone
+  await page.reload()
+  await expect(list().getByRole('link').first()).toBeVisible()
+  await expect(list().getByRole('link', { name: 'A better name' })).toHaveCount(0)
+})
+
+test('everything is reachable on a phone', async () => {
+  await page.setViewportSize({ width: 390, height: 844 })
+  await page.goto('/chat')
+  await page.getByRole('button', { name: 'Conversations' }).click()
+  const drawer = page.getByRole('dialog', { name: 'Conversations' })
+  await drawer.getByRole('link', { name: 'First question' }).first().click()
+  await expect(drawer).toHaveCount(0)
+  await expect(answers().first()).toHaveText('First question')
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  expect(overflow).toBeLessThanOrEqual(0)
+})
