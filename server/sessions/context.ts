@@ -1,7 +1,7 @@
 import type { SessionContext } from '../../shared/sessions.ts'
 import type { Models } from '../models/service.ts'
 import type { Tools } from '../tools/service.ts'
-import { estimateTokens } from './history.ts'
+import { estimateTokens, systemPromptOf } from './history.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 
 type Section = SessionContext['sections'][number]
@@ -26,7 +26,7 @@ export async function contextOf(
     return { ...base, sections: [], context_window: totals.turns === 0 ? 0 : model.context_window }
   }
   const window = model.context_window
-  const system = estimateTokens(deps.systemPrompt())
+  const system = estimateTokens(systemPromptOf(deps.systemPrompt(), session))
   const tools = estimateTokens(JSON.stringify(deps.tools.specs()))
   const summary = estimateTokens(session.summary ?? '')
   const messages = Math.ceil(length / 4)

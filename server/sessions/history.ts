@@ -9,6 +9,10 @@ export type LoadAttachment = (attachment: Attachment) => Promise<ContentPart | u
 /** Rough: four characters are a token in most scripts; only used where nothing was measured. */
 export const estimateTokens = (text: string): number => Math.ceil(text.length / 4)
 
+/** The agent's own prompt, then what a client added for this session. */
+export const systemPromptOf = (prompt: string, session: Pick<SessionRow, 'system_prompt'>): string =>
+  [prompt, session.system_prompt].filter(Boolean).join('\n\n')
+
 /** An image costs about this much with most vendors. */
 const IMAGE_TOKENS = 1200
 const PAGE = 200

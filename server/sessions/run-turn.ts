@@ -9,7 +9,7 @@ import type { Gate } from '../tools/gate.ts'
 import type { Tools } from '../tools/service.ts'
 import type { Compaction } from './compaction.ts'
 import type { EventLog, TurnRef } from './event-log.ts'
-import { assemble, estimateTokens, type LoadAttachment } from './history.ts'
+import { assemble, estimateTokens, type LoadAttachment, systemPromptOf } from './history.ts'
 import { extractMarkers, type ResolveMarker } from './markers.ts'
 import { advance, answerOf, type Call, messagesOf, type Progress, progressOf } from './progress.ts'
 import type { SessionRow, SessionStore } from './store.ts'
@@ -194,7 +194,7 @@ export function createRunTurn(deps: RunTurnDeps) {
         assemble({
           store,
           session,
-          system: deps.systemPrompt(),
+          system: systemPromptOf(deps.systemPrompt(), session),
           tools: specs,
           budget,
           load: deps.load,

@@ -271,6 +271,21 @@ export function createSessions(deps: SessionsDeps) {
       return store.view({ ...session, ...change })
     },
 
+    /** Adds to the system prompt of one session, in place of what was added before; null takes it back. */
+    async instruct(caller: Caller, id: string, prompt: string | null): Promise<void> {
+      demand(caller, 'chat')
+      const session = await own(caller, id)
+      if (session.system_prompt === prompt) return
+      await commitOnly((tx) => store.update(tx, session.sid, { system_prompt: prompt }))
+      changed(session, 'updated')
+    },
+
+    /** Sessions of the caller in which a turn runs or waits for an answer, newest turn first. */
+    live: (caller: Caller, limit: number): Promise<string[]> => turns.liveSessions(caller.handle, limit),
+
+    /** What the caller's model calls used since a moment (epoch milliseconds). */
+    spent: (caller: Caller, since: number) => store.spentSince(caller.handle, since),
+
     /** Removes a session with all its children; what runs in them is stopped first. */
     async remove(caller: Caller, id: string) {
       demand(caller, 'chat')
@@ -479,6 +494,7 @@ export function createSessions(deps: SessionsDeps) {
           branched_from_session: session.id,
           branched_from_message: messageId,
           summary: keepsSummary ? session.summary : null,
+          system_prompt: session.system_prompt,
         })
         await store.copyMessages(
           tx,

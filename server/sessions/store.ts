@@ -230,6 +230,17 @@ export function createSessionStore(database: Db) {
         at: call.at,
       }).execute(),
 
+    /** Totals of a handle's model calls since a moment (epoch milliseconds). */
+    async spentSince(handle: string, since: number) {
+      const { rows } = await sql<
+        { calls: number; input_tokens: number; output_tokens: number; cost_usd: number | null }
+      >`
+        select count(*) as calls, coalesce(sum(c.input_tokens), 0) as input_tokens,
+          coalesce(sum(c.output_tokens), 0) as output_tokens, sum(c.cost_usd) as cost_usd
+        from sessions s join model_calls c on c.sid = s.sid where s.handle = ${handle} and c.at >= ${since}`.execute(db)
+      return rows[0]!
+    },
+
     async callTotals(sid: number): Promise<CallTotals> {
       const { rows } = await sql<CallTotals>`
         select count(distinct turn_id) as turns, sum(cost_usd) as cost_usd,

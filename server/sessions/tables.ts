@@ -22,6 +22,7 @@ export type SessionTables = {
     visible_from: Generated<number>
     history_from: Generated<number>
     summary: string | null
+    system_prompt: string | null
     created_at: number
     last_active_at: number
   }

@@ -135,6 +135,14 @@ export function createTurnStore(database: Db) {
         row.sid
       ),
 
+    liveSessions: async (handle: string, limit: number): Promise<string[]> => {
+      const { rows } = await sql<{ id: string }>`
+        select s.id from turns t join sessions s on s.sid = t.sid
+        where t.state in ('running', 'awaiting_approval') and s.handle = ${handle}
+        order by t.tid desc limit ${limit}`.execute(db)
+      return rows.map((row) => row.id)
+    },
+
     counts: async (): Promise<{ active: number; queued: number }> => {
       const { rows } = await sql<{ state: string; n: number }>`
         select state, count(*) as n from turns where state in ('queued', 'running', 'awaiting_approval') group by state`
