@@ -1,4 +1,7 @@
+// Longer than most: one feature through its front door, on one small database.
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, it } from 'node:test'
 import { Hono } from 'hono'
 import type { Caller, Scope } from '../server/auth/principal.ts'
@@ -313,6 +316,24 @@ describe('providers and models', () => {
     assert.equal(mock.requests.length, 2)
   })
 
+  it('what the provider says of a model is kept, and wins over the bundled estimates', async () => {
+    const provider = await addProvider()
+    await addModel(provider, 'gpt-4o')
+    assert.equal((await models.resolve(null)).context_window, 128_000)
+    const listed = { id: 'gpt-4o', context_length: 9000, pricing: { prompt: '0.000001', completion: '0.000002' } }
+    const list = createServer((_request, response) => void response.end(JSON.stringify({ data: [listed] })))
+    await new Promise<void>((resolve) => list.listen(0, '127.0.0.1', resolve))
+    const { port } = list.address() as AddressInfo
+    await call('PUT', `/api/providers/${provider.id}`, { base_url: `http://127.0.0.1:${port}` })
+    await call('GET', `/api/models/available?provider_id=${provider.id}`)
+    const resolved = await models.resolve(null)
+    assert.equal(resolved.context_window, 9000)
+    assert.equal(resolved.window_source, 'provider')
+    assert.deepEqual(resolved.price, { input_per_million: 1, output_per_million: 2 })
+    list.closeAllConnections()
+    list.close()
+  })
+
   it('a provider that refuses the key lists nothing and says why', async () => {
     const provider = await addProvider({ api_key: 'bad' })
     const { status, body } = await call('GET', `/api/models/available?provider_id=${provider.id}`)
@@ -383,6 +404,16 @@ describe('providers and models', () => {
         after.provider.stream({ ...ask('hello'), model: after.model }, new AbortController().signal),
       )
       assert.equal(textOf(events), 'hello')
+    })
+
+    it('the scripted model can be connected for development and fails when it is told to', async () => {
+      const provider = await addProvider({ name: 'scripted', base_url: undefined, api_key: undefined })
+      await addModel(provider, 'scripted')
+      const { provider: model } = await models.resolve(null)
+      const said = await collect(model.stream(ask('hello'), new AbortController().signal))
+      assert.equal(textOf(said), 'You said: hello')
+      const failed = await collect(model.stream(ask('fail: rate limit'), new AbortController().signal))
+      assert.equal(failed[0]?.type === 'failed' && failed[0].class, 'rate_limited')
     })
 
     it('the picker offers enabled chat models and the built-in assistant, and marks the default', async () => {

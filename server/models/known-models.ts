@@ -77,5 +77,5 @@ export function knownModel(model: string): KnownModel | undefined {
 /** Tokens of a window that nobody has told the size of. */
 export const FALLBACK_WINDOW = 200_000
 
-/** Local servers load models with small windows unless told otherwise. */
+/** Ollama loads models with small windows unless told otherwise, whatever the model could take. */
 export const LOCAL_FALLBACK_WINDOW = 32_768

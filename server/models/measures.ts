@@ -26,7 +26,7 @@ type Subject = {
  */
 export function measure({ provider, base_url, model, metadata, facts }: Subject): Measures {
   const known = knownModel(model)
-  const local = provider === 'ollama' || provider === 'local'
+  const local = provider === 'ollama'
   const reported = count(metadata.context_window) ?? facts?.context_window
   const output = count(metadata.max_output_tokens) ?? facts?.max_output_tokens ?? known?.max_output_tokens
   return {

@@ -46,7 +46,7 @@ export type Models = {
 
 export function createModels(deps: ModelsDeps): Models {
   const connections = createConnections(deps)
-  const discovery = createDiscovery({ connections, now: deps.now })
+  const discovery = createDiscovery({ ...deps, connections })
   const providers = createProviderVerbs({ ...deps, connections })
   const models = createModelVerbs({ ...deps, connections, discovery })
   const detection = createDetection({ ...deps, providers, models, discovery })

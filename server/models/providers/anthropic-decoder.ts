@@ -76,14 +76,14 @@ export function anthropicDecoder(host: string, key: string | null, request: Mode
   }
 
   const finish = (out: ModelEvent[]): void => {
-    for (const call of calls.values()) {
-      out.push({
-        type: 'tool_call',
-        call_id: call.id || `call_${crypto.randomUUID().replaceAll('-', '')}`,
-        name: call.name,
-        arguments: parseArguments(call.name, call.json, reason === 'max_tokens'),
-      })
-    }
+    // All are read before one is handed on: a call next to one that is broken must not run either.
+    const whole = [...calls.values()].map((call) => ({
+      type: 'tool_call' as const,
+      call_id: call.id || `call_${crypto.randomUUID().replaceAll('-', '')}`,
+      name: call.name,
+      arguments: parseArguments(call.name, call.json, reason === 'max_tokens'),
+    }))
+    out.push(...whole)
     out.push({
       type: 'finish',
       reason: REASONS[reason ?? ''] ?? 'other',

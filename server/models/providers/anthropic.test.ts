@@ -186,6 +186,17 @@ describe('Anthropic Messages', () => {
     assert.match(cut.message, /length limit/)
   })
 
+  it('a sound call next to a broken one is not handed on', async () => {
+    const block = (index: number) => ({
+      type: 'content_block_start',
+      index,
+      content_block: { type: 'tool_use', id: `t${index}`, name: 'time_now', input: {} },
+    })
+    const torn = { type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json: '{"a":' } }
+    const events = await run(sse(START, block(0), block(1), torn, stop('tool_use'), END))
+    assert.deepEqual(events.map((event) => event.type), ['failed'])
+  })
+
   for (
     const [type, kind] of [
       ['authentication_error', 'auth'],

@@ -2,8 +2,9 @@ import type { ModelInfo, ModelProvider, ProviderSettings } from '../provider.ts'
 import { anthropicDecoder } from './anthropic-decoder.ts'
 import { anthropicBody, type AnthropicOption } from './anthropic-request.ts'
 import { anthropicBase } from './base-url.ts'
+import type { Exchange } from './exchange.ts'
 import { refusal } from './failure.ts'
-import { type Exchange, getJson, streamUpstream } from './upstream.ts'
+import { getJson, streamUpstream } from './upstream.ts'
 
 const DEFAULT_BASE = 'https://api.anthropic.com'
 const VERSION = '2023-06-01'
@@ -45,7 +46,7 @@ export function createAnthropic(settings: ProviderSettings): ModelProvider {
             headers: { ...headers, 'content-type': 'application/json', accept: 'text/event-stream, application/json' },
             body: JSON.stringify(body),
           })
-          if (response.status >= 200 && response.status < 300) return response
+          if (response.ok) return response
           const text = await exchange.text(64 * 1024)
           const failure = refusal(host, settings.api_key, response, text)
           const option = failure.failed.class === 'invalid' ? refusedOption(text, body) : undefined

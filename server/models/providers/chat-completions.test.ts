@@ -1,3 +1,4 @@
+// Longer than most: each case is something that a real upstream does, and they share one server.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -391,7 +392,7 @@ describe('chat completions', () => {
         ],
       }],
     })
-    const [message] = mock.requests[1]?.body.messages as { content: unknown[] }[]
+    const [message] = mock.requests[1]!.body.messages as { content: unknown[] }[]
     assert.deepEqual(message?.content, [
       { type: 'text', text: 'see' },
       { type: 'image_url', image_url: { url: 'data:image/png;base64,aGk=' } },

@@ -3,9 +3,10 @@ import { AppError } from '../../errors.ts'
 import { chatBase } from './base-url.ts'
 import { chatDecoder } from './chat-completions-decoder.ts'
 import { chatBody, type Optional, refusedOption } from './chat-completions-request.ts'
+import type { Exchange } from './exchange.ts'
 import { refusal } from './failure.ts'
 import { guessKind } from './model-kind.ts'
-import { type Exchange, getJson, streamUpstream } from './upstream.ts'
+import { getJson, streamUpstream } from './upstream.ts'
 
 const DEFAULT_BASE = 'https://api.openai.com/v1'
 
@@ -45,7 +46,7 @@ export function createChatCompletions(settings: ProviderSettings): ModelProvider
             headers: { ...headers, 'content-type': 'application/json', accept: 'text/event-stream, application/json' },
             body: JSON.stringify(body),
           })
-          if (response.status >= 200 && response.status < 300) return response
+          if (response.ok) return response
           const text = await exchange.text(64 * 1024)
           const failure = refusal(host, settings.api_key, response, text)
           const option = failure.failed.class === 'invalid' ? refusedOption(text, body) : undefined
