@@ -183,6 +183,15 @@ test.describe('keys and browsers', () => {
   })
 })
 
+test('a browser that is signed out from elsewhere is led to the login page', async ({ page, baseURL, request }) => {
+  await signIn(page, baseURL)
+  await page.goto('/system')
+  await expect(page.getByRole('button', { name: 'Connection: Connected' })).toBeVisible()
+  const me = await (await page.request.get('/api/auth/me')).json() as { id: string }
+  await request.delete(`/api/browsers/${me.id}`, { headers: owner() })
+  await expect(page).toHaveURL(/\/login\?next=%2Fsystem$/, { timeout: 10_000 })
+})
+
 test.describe('logs and system', () => {
   test.beforeEach(({ page, baseURL }) => signIn(page, baseURL))
 

@@ -14,5 +14,6 @@ export const logs = (fetch?: Fetch) => {
     /** The newest entries that match, oldest first. */
     list: (query: LogQuery, signal?: AbortSignal) =>
       client.get<LogEntry[]>('/api/logs', { query: { lines: 200, ...query }, signal }),
+    clear: () => client.delete('/api/logs'),
   }
 }
