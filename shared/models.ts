@@ -31,16 +31,19 @@ const ApiKey = v.nullable(v.pipe(v.string('must be text'), v.trim(), v.maxLength
 const BaseUrl = v.nullable(v.pipe(v.string('must be text'), v.trim(), v.maxLength(2048, 'is too long for an address')))
 
 /** Older clients send 0 and 1. */
-const Flag = v.union([v.boolean(), v.pipe(v.picklist([0, 1]), v.transform((value) => value === 1))], 'must be true or false')
+const Flag = v.union(
+  [v.boolean(), v.pipe(v.picklist([0, 1]), v.transform((value) => value === 1))],
+  'must be true or false',
+)
 
 export const CreateProviderInput = v.object({
   name: ProviderName,
-  framework: v.optional(Framework, FRAMEWORK),
-  kind: v.optional(ProviderKind, 'llm'),
+  framework: v.nullish(Framework, FRAMEWORK),
+  kind: v.nullish(ProviderKind, 'llm'),
   api_key: v.optional(ApiKey),
   base_url: v.optional(BaseUrl),
-  enabled: v.optional(Flag),
-  metadata: v.optional(Metadata),
+  enabled: v.nullish(Flag),
+  metadata: v.nullish(Metadata),
 })
 export type CreateProviderInput = v.InferOutput<typeof CreateProviderInput>
 
@@ -73,10 +76,10 @@ export const CreateModelInput = v.object({
   model: ModelName,
   display_name: v.optional(Label),
   tier_hint: v.optional(Label),
-  enabled: v.optional(Flag),
-  is_classifier: v.optional(Flag),
-  metadata: v.optional(Metadata),
-  kind: v.optional(ModelKind),
+  enabled: v.nullish(Flag),
+  is_classifier: v.nullish(Flag),
+  metadata: v.nullish(Metadata),
+  kind: v.nullish(ModelKind),
 })
 export type CreateModelInput = v.InferOutput<typeof CreateModelInput>
 

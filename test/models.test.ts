@@ -136,6 +136,26 @@ describe('providers and models', () => {
     assert.equal((await addProvider({ name: 'other', api_key: undefined })).api_key_display, '—')
   })
 
+  it('clients that send null for what they leave out are understood', async () => {
+    const provider = await addProvider({ kind: null, metadata: null, enabled: null })
+    const model = await addModel(provider, 'echo', { kind: null, enabled: null, display_name: null, metadata: null })
+    assert.deepEqual([provider.kind, provider.enabled, model.kind, model.enabled], ['llm', true, 'llm', true])
+  })
+
+  it('estimates of price and output limit hold only at the vendor itself', async () => {
+    const vendor = await addProvider({ name: 'openai', base_url: null })
+    const other = await addProvider({ name: 'proxy' })
+    await addModel(vendor, 'gpt-4o-mini')
+    await addModel(other, 'gpt-4o-mini')
+    const atVendor = await models.resolve('openai:gpt-4o-mini')
+    assert.equal(atVendor.max_output_tokens, 16_384)
+    assert.equal(atVendor.price?.input_per_million, 0.15)
+    const elsewhere = await models.resolve('proxy:gpt-4o-mini')
+    assert.equal(elsewhere.max_output_tokens, undefined)
+    assert.equal(elsewhere.price, null)
+    assert.equal(elsewhere.context_window, 128_000)
+  })
+
   it('a second provider of the same name answers 409', async () => {
     await addProvider()
     const { status, body } = await call('POST', '/api/providers', { name: 'local', base_url: mock.url })

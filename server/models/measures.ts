@@ -1,4 +1,4 @@
-import { FALLBACK_WINDOW, knownModel, LOCAL_FALLBACK_WINDOW } from './known-models.ts'
+import { FALLBACK_WINDOW, type KnownModel, knownModel, LOCAL_FALLBACK_WINDOW } from './known-models.ts'
 import type { Facts } from './store.ts'
 import { VENDORS } from './vendors.ts'
 
@@ -28,7 +28,10 @@ export function measure({ provider, base_url, model, metadata, facts }: Subject)
   const known = knownModel(model)
   const local = provider === 'ollama'
   const reported = count(metadata.context_window) ?? facts?.context_window
-  const output = count(metadata.max_output_tokens) ?? facts?.max_output_tokens ?? known?.max_output_tokens
+  const own = atVendor(provider, base_url, known)
+  // An estimate is sent upstream as a limit only where it surely holds; elsewhere the server's own limit is better.
+  const output = count(metadata.max_output_tokens) ?? facts?.max_output_tokens ??
+    (own ? known?.max_output_tokens : undefined)
   return {
     context_window: reported ??
       (local
@@ -41,7 +44,7 @@ export function measure({ provider, base_url, model, metadata, facts }: Subject)
       ? facts?.source ?? 'provider'
       : 'provider',
     ...(output === undefined ? {} : { max_output_tokens: output }),
-    price: ownPrice(metadata) ?? reportedPrice(facts) ?? estimatedPrice(provider, base_url, known),
+    price: ownPrice(metadata) ?? reportedPrice(facts) ?? (own ? estimatedPrice(known) : null),
   }
 }
 
@@ -56,11 +59,15 @@ function reportedPrice(facts: Facts | null): Price | null {
   return { input_per_million: facts.input_cost_per_million, output_per_million: facts.output_cost_per_million }
 }
 
-/** A vendor's price holds at the vendor itself, not at another address under its name. */
-function estimatedPrice(provider: string, base_url: string | null, known: ReturnType<typeof knownModel>): Price | null {
+/** Whether the provider is the vendor whose family this is: another address under its name is another server. */
+function atVendor(provider: string, base_url: string | null, known: KnownModel | undefined): boolean {
+  if (known?.price?.vendor !== provider) return false
+  return base_url === null || sameHost(base_url, VENDORS[provider]?.base_url ?? null)
+}
+
+function estimatedPrice(known: KnownModel | undefined): Price | null {
   const price = known?.price
-  if (!price || price.vendor !== provider) return null
-  if (base_url !== null && !sameHost(base_url, VENDORS[provider]?.base_url ?? null)) return null
+  if (!price) return null
   return {
     input_per_million: price.input,
     output_per_million: price.output,

@@ -45,11 +45,20 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
     list: async (): Promise<Provider[]> => (await connections.rows()).providers.map(visible),
 
     async create(caller: Caller, input: CreateProviderInput): Promise<Provider> {
-      const { name, framework, kind, enabled = true, metadata = {} } = input
+      const { name, framework, kind } = input
+      const metadata = input.metadata ?? {}
       const base_url = input.base_url || null
       check({ name, base_url, metadata, key: input.api_key })
       const provider = await store.addProvider(
-        { name, framework, kind, base_url, enabled, metadata, ...keyColumns(input.api_key ?? null) },
+        {
+          name,
+          framework,
+          kind,
+          base_url,
+          enabled: input.enabled ?? true,
+          metadata,
+          ...keyColumns(input.api_key ?? null),
+        },
         now(),
       )
       if (!provider) throw taken(name)
