@@ -12,16 +12,18 @@ export const OPTIONAL = [
 ] as const
 export type Optional = (typeof OPTIONAL)[number]
 
-/** The body of a chat completion. `official` is api.openai.com, which has dropped `max_tokens` and knows cache keys. */
+/** The body of a chat completion. api.openai.com has dropped `max_tokens` and knows cache keys. */
 export function chatBody(
   request: ModelRequest,
-  official: boolean,
+  host: string,
   refused: ReadonlySet<Optional>,
 ): Record<string, unknown> {
+  const official = host === 'api.openai.com'
+  const idOf = host.endsWith('mistral.ai') ? mistralId : (id: string) => id
   const newer = (official || refused.has('max_tokens')) && !refused.has('max_completion_tokens')
   const body: Record<string, unknown> = {
     model: request.model,
-    messages: request.messages.map(encodeMessage),
+    messages: request.messages.map((message) => encodeMessage(message, idOf)),
     stream: true,
     stream_options: { include_usage: true },
     ...(request.tools && request.tools.length > 0
@@ -55,7 +57,7 @@ const encodeTool = (tool: { name: string; description: string; input_schema: Rec
   function: { name: tool.name, description: tool.description, parameters: tool.input_schema },
 })
 
-function encodeMessage(message: ModelMessage): Record<string, unknown> {
+function encodeMessage(message: ModelMessage, idOf: (id: string) => string): Record<string, unknown> {
   switch (message.role) {
     case 'system':
       return { role: 'system', content: message.content }
@@ -64,7 +66,7 @@ function encodeMessage(message: ModelMessage): Record<string, unknown> {
     case 'assistant': {
       if (!message.tool_calls || message.tool_calls.length === 0) return { role: 'assistant', content: message.content }
       const tool_calls = message.tool_calls.map((call) => ({
-        id: call.call_id,
+        id: idOf(call.call_id),
         type: 'function',
         function: { name: call.name, arguments: JSON.stringify(call.arguments) },
       }))
@@ -73,10 +75,18 @@ function encodeMessage(message: ModelMessage): Record<string, unknown> {
     case 'tool':
       return {
         role: 'tool',
-        tool_call_id: message.call_id,
+        tool_call_id: idOf(message.call_id),
         content: message.is_error && !/^error/i.test(message.content) ? `Error: ${message.content}` : message.content,
       }
   }
+}
+
+/** Mistral takes call ids of exactly nine letters and digits; others, made by another vendor, become such. */
+function mistralId(id: string): string {
+  if (/^[a-zA-Z0-9]{9}$/.test(id)) return id
+  let hash = 0n
+  for (let i = 0; i < id.length; i++) hash = BigInt.asUintN(64, hash * 1_000_003n + BigInt(id.charCodeAt(i)))
+  return hash.toString(36).padStart(9, '0').slice(-9)
 }
 
 /** A plain string where it is only text: many local servers know nothing else. */

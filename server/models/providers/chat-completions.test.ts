@@ -7,6 +7,7 @@ import { ask, collect, textOf } from '../../../test/contract/model-provider.ts'
 import { type Behaviour, type MockUpstream, startMockUpstream } from '../../../test/support/mock-upstream.ts'
 import type { ModelEvent, ModelRequest, ProviderSettings } from '../provider.ts'
 import { chatBase } from './base-url.ts'
+import { chatBody } from './chat-completions-request.ts'
 import { createChatCompletions, readModels } from './chat-completions.ts'
 
 const KEY = 'sk-very-secret-key-9876'
@@ -399,6 +400,26 @@ describe('chat completions', () => {
       { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,aGk=' } },
       { type: 'text', text: 'File a.md:\n# hi' },
     ])
+  })
+
+  it('Mistral gets call ids of the form that it takes, the same for a call and its result', () => {
+    const request: ModelRequest = {
+      model: 'm',
+      messages: [
+        { role: 'assistant', content: '', tool_calls: [{ call_id: 'call_of-another', name: 'one', arguments: {} }] },
+        { role: 'tool', call_id: 'call_of-another', name: 'one', content: 'x' },
+      ],
+    }
+    const idsAt = (host: string) => {
+      const [call, result] = chatBody(request, host, new Set()).messages as [
+        { tool_calls: { id: string }[] },
+        { tool_call_id: string },
+      ]
+      assert.equal(call.tool_calls[0]?.id, result.tool_call_id)
+      return result.tool_call_id
+    }
+    assert.match(idsAt('api.mistral.ai'), /^[a-z0-9]{9}$/)
+    assert.equal(idsAt('api.groq.com'), 'call_of-another')
   })
 
   it('models of every dialect are read with what they tell', () => {

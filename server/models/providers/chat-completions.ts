@@ -14,7 +14,6 @@ const DEFAULT_BASE = 'https://api.openai.com/v1'
 export function createChatCompletions(settings: ProviderSettings): ModelProvider {
   const base = chatBase(settings.base_url || DEFAULT_BASE)
   const { host } = new URL(base)
-  const official = host === 'api.openai.com'
   const headers: Record<string, string> = {
     ...(settings.api_key ? { authorization: `Bearer ${settings.api_key}` } : {}),
     ...settings.headers,
@@ -40,7 +39,7 @@ export function createChatCompletions(settings: ProviderSettings): ModelProvider
       refused.set(request.model, known)
       const open = async (exchange: Exchange): Promise<Response> => {
         for (;;) {
-          const body = chatBody(request, official, known)
+          const body = chatBody(request, host, known)
           const response = await exchange.send(`${base}/chat/completions`, {
             method: 'POST',
             headers: { ...headers, 'content-type': 'application/json', accept: 'text/event-stream, application/json' },
