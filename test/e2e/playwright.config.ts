@@ -3,7 +3,7 @@ import chromium from '@sparticuz/chromium'
 import { existsSync, mkdtempSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { TOKEN } from './sign-in.ts'
 
 /** An installed Chromium starts faster than the packed one, which needs nothing but libnss3. */
@@ -13,6 +13,8 @@ const installed = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium
 // Workers load this file again; only the first load chooses the port and makes the home.
 const port = process.env.E2E_PORT ??= await freePort()
 process.env.E2E_HOME ??= mkdtempSync(join(tmpdir(), 'gatehouse-e2e-'))
+
+const root = join(import.meta.dirname, '../..')
 
 export default defineConfig({
   testDir: '.',
@@ -42,8 +44,14 @@ export default defineConfig({
   },
   webServer: {
     command: 'node server/main.ts',
-    cwd: join(import.meta.dirname, '../..'),
-    env: { PORT: port, GATEHOUSE_HOME: process.env.E2E_HOME, GATEHOUSE_TOKEN: TOKEN },
+    cwd: root,
+    env: {
+      // The Node of this repository, whichever one runs the tests.
+      PATH: [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter),
+      PORT: port,
+      GATEHOUSE_HOME: process.env.E2E_HOME,
+      GATEHOUSE_TOKEN: TOKEN,
+    },
     url: `http://127.0.0.1:${port}/api/health`,
     reuseExistingServer: false,
     gracefulShutdown: { signal: 'SIGTERM', timeout: 5000 },

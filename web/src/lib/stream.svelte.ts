@@ -130,6 +130,7 @@ export class LiveStream {
     source.addEventListener('system', (event) => tell(this.#system, JSON.parse(event.data) as SystemSnapshot))
     source.addEventListener('reset', (event) => {
       this.#lastId = event.lastEventId
+      this.#missedResources()
       tell(this.#resets, (JSON.parse(event.data) as { reason?: string }).reason ?? '')
     })
   }
@@ -138,10 +139,14 @@ export class LiveStream {
     this.#state = 'online'
     this.#retryAt = undefined
     this.#delay = FIRST_DELAY
-    if (this.#everOpened) { for (const listener of this.#resources) listener.missed() }
+    if (this.#everOpened) this.#missedResources()
     // Without an offset nothing can be replayed, so what came meanwhile is only found by loading again.
     if (this.#everOpened && !this.#lastId) tell(this.#resets, 'reconnected')
     this.#everOpened = true
+  }
+
+  #missedResources(): void {
+    for (const listener of this.#resources) listener.missed()
   }
 
   #failed(): void {
