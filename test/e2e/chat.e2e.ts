@@ -21,6 +21,7 @@ test.beforeAll(async ({ browser }) => {
   home = await mkdtemp(join(tmpdir(), 'gatehouse-chat-'))
   upstream = await startMockUpstream()
   server = spawn('node', ['server/main.ts'], {
+    cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, GATEHOUSE_HOME: home, PORT: '0', OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -51,6 +51,10 @@ export const sessions = (fetch?: Fetch) => {
     retry: (id: string) => client.post<SentTurn>(at(id, '/retry')),
     branch: (id: string, messageId: string, text?: string) =>
       client.post<Session>(at(id, '/branch'), { message_id: messageId, text }),
+    /** Asks a model for a summary, which may take its time. */
+    compact: (id: string) =>
+      client.post<{ compacted: boolean; text: string }>(at(id, '/compact'), {}, { timeout: 180_000 }),
+    clear: (id: string) => client.post<{ cleared: boolean }>(at(id, '/clear')),
     context: (id: string) => client.get<SessionContext>(at(id, '/context')),
     exportUrl: (id: string, format: 'markdown' | 'json') => at(id, `/export?format=${format}`),
 

@@ -1,5 +1,6 @@
+import { SvelteSet } from 'svelte/reactivity'
 import { ApiError } from '$lib/api/client.ts'
-import type { CommandResult, Decision, QueueItem, SessionsApi } from '$lib/api/sessions.ts'
+import type { CommandResult, Decision, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
 import { toast } from '$lib/ui/toast.svelte.ts'
 import { explain } from '$lib/errors.ts'
 import type { QueuePolicy, Session, SessionContext } from '$shared/sessions.ts'
@@ -13,6 +14,9 @@ import type { Turn } from './turn.ts'
 /** A message that is being changed to ask again from there. */
 export type Edit = { turnId: string; text: string }
 
+/** The stream is given this long to show a sent message, ms. */
+const PATIENCE = 2000
+
 /** One open conversation: its transcript, what is typed, what is on its way, and what may be done with it. */
 export class Conversation {
   readonly id: string
@@ -20,6 +24,7 @@ export class Conversation {
   readonly composer: Composer
   readonly outbox: Outbox
   #api: SessionsApi
+  #open = new SvelteSet<string>()
   #session = $state<Session>()
   #context = $state<SessionContext>()
   #model = $state<string | null>(null)
@@ -37,7 +42,7 @@ export class Conversation {
     this.id = id ?? `chat-${randomId()}`
     this.transcript = new Transcript((before) => api.messages(this.id, before, before === undefined ? 50 : 100))
     this.composer = new Composer(id ?? 'new', api)
-    this.outbox = new Outbox(this.id, api, () => void this.refresh())
+    this.outbox = new Outbox(this.id, api, (turn) => this.#acknowledged(turn))
     this.#edit = kept<Edit | undefined>(`edit.${this.id}`, undefined)
     if (this.#fresh) this.transcript.begin()
   }
@@ -92,6 +97,15 @@ export class Conversation {
         (item.state === 'sending' && turn.input?.text === item.text && turn.at >= item.at - 500)
       )
     )
+  }
+
+  /** Whether the reader unfolded a part; kept here, for parts far from the screen are not drawn. */
+  isOpen(part: string): boolean {
+    return this.#open.has(part)
+  }
+
+  toggle(part: string): void {
+    if (!this.#open.delete(part)) this.#open.add(part)
   }
 
   async load(): Promise<void> {
@@ -248,8 +262,7 @@ export class Conversation {
     this.#running = name
     this.#reply = undefined
     try {
-      this.#reply = { command: name, ...(await this.#api.run(this.id, name, arg)) }
-      if (name === 'clear' || name === 'reset') await this.transcript.load()
+      this.#reply = { command: name, ...(await this.#carryOut(name, arg)) }
       await this.refresh()
     } catch (error) {
       const { what, mend } = explain(error)
@@ -257,6 +270,14 @@ export class Conversation {
     } finally {
       this.#running = undefined
     }
+  }
+
+  async #carryOut(name: string, arg?: string): Promise<CommandResult> {
+    if (name === 'compact') return this.#api.compact(this.id)
+    if (name !== 'clear') return this.#api.run(this.id, name, arg)
+    await this.#api.clear(this.id)
+    await this.transcript.load()
+    return { text: 'This conversation is empty again.' }
   }
 
   closeReply(): void {
@@ -267,6 +288,16 @@ export class Conversation {
     this.transcript.close()
     this.composer.close()
     this.outbox.close()
+  }
+
+  /** The stream brings the turn; should it have missed it, the log has it. */
+  #acknowledged({ turn_id }: SentTurn): void {
+    void this.refresh()
+    setTimeout(() => {
+      const known = [...this.transcript.turns, ...this.transcript.waiting].some((turn) => turn.id === turn_id)
+      if (known) this.outbox.forget(turn_id)
+      else void this.transcript.load()
+    }, PATIENCE)
   }
 
   /** Another tab may have asked the last question again, which hides its old answer: only the server knows. */

@@ -28,6 +28,24 @@ export function keep(name: string, value: unknown): void {
   }
 }
 
+/** Sessions with messages that the server has not got yet, and what the first of them says. */
+export function unsentSessions(): { id: string; text: string }[] {
+  const start = `${PREFIX}outbox.`
+  return storedNames().filter((name) => name.startsWith(start)).flatMap((name) => {
+    const id = name.slice(start.length)
+    const [first] = kept<Unsent[]>(`outbox.${id}`, [])
+    return first ? [{ id, text: first.text || 'Attached files' }] : []
+  })
+}
+
+function storedNames(): string[] {
+  try {
+    return Object.keys(localStorage)
+  } catch {
+    return []
+  }
+}
+
 /** A random id that also works on plain http, where `crypto.randomUUID` is missing. */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(12))

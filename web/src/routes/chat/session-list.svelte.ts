@@ -1,5 +1,6 @@
 import type { SessionsApi } from '$lib/api/sessions.ts'
 import type { Session } from '$shared/sessions.ts'
+import { unsentSessions } from './drafts.ts'
 
 /** Sessions under one heading, newest first. */
 export type Group = { title: string; sessions: Session[] }
@@ -11,6 +12,7 @@ export const UNDO_FOR = 6000
 /** The list beside the conversation: searched by the server, pinned first, then by day. */
 export class SessionList {
   #sessions = $state<Session[]>([])
+  #unsent = $state<{ id: string; text: string }[]>([])
   #cursor = $state<string | null>(null)
   #query = $state('')
   #status = $state<'loading' | 'ready' | 'failed'>('loading')
@@ -47,12 +49,18 @@ export class SessionList {
     return this.#cursor !== null
   }
 
+  /** Sessions whose messages still wait in this browser. */
+  get unsent(): readonly { id: string; text: string }[] {
+    return this.#unsent
+  }
+
   get groups(): Group[] {
     return grouped(this.#sessions.filter((session) => !this.#leaving.includes(session.session_id)), new Date())
   }
 
   async load(): Promise<void> {
     const request = ++this.#request
+    this.#unsent = unsentSessions()
     try {
       const limit = Math.min(200, Math.max(50, this.#sessions.length))
       const page = await this.#api.list({ q: this.#query.trim() || undefined, limit })

@@ -23,6 +23,8 @@ export class Transcript {
   #pending: TurnEvent[] = []
   #early: TurnEvent[] | undefined = []
   #frame = 0
+  #loading: Promise<void> | undefined
+  #again = false
   #fetchPage: FetchPage
 
   /** The messages are not there yet: `load` or `begin` comes first. */
@@ -77,11 +79,25 @@ export class Transcript {
     this.#early = undefined
   }
 
-  /** Fetches the newest page; what arrives live meanwhile is kept and applied after it. Also mends a gap after `reset`. */
-  async load(): Promise<void> {
+  /**
+   * Fetches the newest page; what arrives live meanwhile is kept and applied after it. Also mends a gap after `reset`.
+   * Asked for while one is under way, it fetches once more: that one may have been answered too early.
+   */
+  load(): Promise<void> {
+    this.#again = this.#loading !== undefined
+    this.#loading ??= this.#loadAll()
+    return this.#loading
+  }
+
+  async #loadAll(): Promise<void> {
+    this.#flush()
     this.#early ??= []
     try {
-      const page = await this.#fetchPage()
+      let page: MessagePage
+      do {
+        this.#again = false
+        page = await this.#fetchPage()
+      } while (this.#again)
       this.#place(page)
       this.#status = 'ready'
       this.#failure = undefined
@@ -89,7 +105,9 @@ export class Transcript {
       this.#failure = error
       if (this.#status !== 'ready') this.#status = 'failed'
     } finally {
-      const early = this.#early ?? []
+      // At once, or a call that comes before the promise settles would be taken for part of this one.
+      this.#loading = undefined
+      const early = this.#early
       this.#early = undefined
       for (const event of early) this.apply(event)
     }
@@ -184,7 +202,6 @@ export class Transcript {
 
   /** Puts the newest page in: kept turns stay where they are known, and a gap starts the list over. */
   #place(page: MessagePage): void {
-    this.#pending = []
     // A turn that is open is told by its events; what is stored of it already only gives the id of its message.
     const open = new Set(page.open.map((event) => event.turn_id))
     const stored = turnsOf(page.messages)

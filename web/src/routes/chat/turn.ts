@@ -8,10 +8,10 @@ export type Approval = Pick<Of<'approval'>, 'approval_id' | 'reason' | 'expires_
   decision: Of<'approval_decided'>['decision'] | null
 }
 
-/** One thing that a turn shows, in order. `open` is whether the reader unfolded it. */
+/** One thing that a turn shows, in order. */
 export type Part =
   | { kind: 'text'; key: string; text: string }
-  | { kind: 'reasoning'; key: string; text: string; since: number; until: number | null; open?: boolean }
+  | { kind: 'reasoning'; key: string; text: string; since: number; until: number | null }
   | {
     kind: 'tool'
     key: string
@@ -21,7 +21,6 @@ export type Part =
     ok: boolean | null
     duration_ms: number | null
     approval: Approval | null
-    open?: boolean
   }
   | { kind: 'notice'; key: string; text: string }
   | { kind: 'retry'; key: string; text: string }
