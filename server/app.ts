@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { approvalRoutes } from './approvals/routes.ts'
 import { createApprovals } from './approvals/service.ts'
 import { authenticate } from './auth/middleware.ts'
+import type { Caller } from './auth/principal.ts'
 import { authRoutes } from './auth/routes.ts'
 import { createAuth } from './auth/service.ts'
 import { createAuthStore } from './auth/store.ts'
@@ -21,11 +22,15 @@ import { onError, onNotFound, problem } from './http/on-error.ts'
 import { publicPaths } from './http/operation.ts'
 import { requestId } from './http/request-id.ts'
 import { createStatic } from './http/static.ts'
+import type { ModelProvider } from './models/provider.ts'
 import { createBuiltin } from './models/providers/builtin.ts'
 import { modelRoutes, providerRoutes } from './models/routes.ts'
 import { createModels } from './models/service.ts'
 import { createModelStore } from './models/store.ts'
 import { modelsTools } from './models/tools.ts'
+import { createCommands } from './openagent/commands.ts'
+import { openagentRoutes } from './openagent/routes.ts'
+import { createSockets } from './openagent/socket.ts'
 import type { RequestInfo, SocketHandlers } from './runtime/port.ts'
 import { createSecrets } from './secrets/service.ts'
 import { createCompaction } from './sessions/compaction.ts'
@@ -63,6 +68,10 @@ export type Deps = {
   webRoot: string
   /** Begins a graceful restart and returns at once. */
   restart: () => void
+  /** Lets terminals on this machine in as the owner. */
+  terminalToken?: string
+  /** Answers when no model is connected; rules unless a test or `npm run dev` brings its own. */
+  builtin?: ModelProvider
   now?: () => number
 }
 
@@ -93,6 +102,7 @@ export async function createApp(deps: Deps) {
     log,
     bus,
     token: env.GATEHOUSE_TOKEN,
+    terminalToken: deps.terminalToken,
     trustedProxies: () => settings().server.trusted_proxies,
   })
   const models = createModels({
@@ -100,7 +110,7 @@ export async function createApp(deps: Deps) {
     secrets,
     bus,
     log,
-    builtin: createBuiltin(),
+    builtin: deps.builtin ?? createBuiltin(),
     env: config.variables(),
     audit: (entry) => auth.audit.record(entry),
     now,
@@ -156,7 +166,6 @@ export async function createApp(deps: Deps) {
   })
   sessionTools(sessions).forEach(tools.add)
 
-  let sockets = 0
   const health = createHealth(database, home)
   const system = createSystem({
     home,
@@ -166,13 +175,21 @@ export async function createApp(deps: Deps) {
     counts: async () => {
       const { active, queued } = await turns.counts()
       return {
-        connected_clients: sockets,
+        connected_clients: sockets.count(),
         active_turns: active,
         queued_turns: queued,
         database_bytes: await health.size(),
       }
     },
   })
+
+  const about = () => ({ agent_name: settings().name, version: build.version })
+  const restart = async (caller: Caller) => {
+    await auth.audit.record({ caller, action: 'system.restart' })
+    deps.restart()
+  }
+  const commands = createCommands({ sessions, models, approvals, version: build.version, log, restart, now })
+  const sockets = createSockets({ sessions, commands, approvals, uploads, bus, system, about, log })
 
   const guard = createGuard({
     allowedHosts: () => {
@@ -192,19 +209,16 @@ export async function createApp(deps: Deps) {
         system,
         logs: log,
         agentName: () => settings().name,
-        connectedClients: () => sockets,
+        connectedClients: sockets.count,
         unready: health.unready,
-        restart: async (caller) => {
-          await auth.audit.record({ caller, action: 'system.restart' })
-          deps.restart()
-        },
+        restart,
       }),
     )
     .route(
       '/api',
       authRoutes(auth, {
         publicUrl: () => settings().server.public_url,
-        about: () => ({ agent_name: settings().name, version: build.version }),
+        about,
       }),
     )
     .route('/api/config', configRoutes(config))
@@ -214,6 +228,7 @@ export async function createApp(deps: Deps) {
     .route('/', approvalRoutes(approvals))
     .route('/', uploadRoutes(uploads))
     .route('/', streamRoutes({ sessions, system, bus }))
+    .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
 
   const files = createStatic({ root: deps.webRoot })
   const isPublic = publicPaths(api.routes)
@@ -237,7 +252,11 @@ export async function createApp(deps: Deps) {
       if (refused) return refused
       const path = new URL(request.url).pathname
       try {
-        await auth.requireCaller(request, info)
+        const caller = await auth.requireCaller(request, info)
+        if (path === '/ws') {
+          const again = new Request(request.url, { headers: [...request.headers] })
+          return sockets.accept(caller, async () => await auth.authenticate(again, info) !== undefined)
+        }
         throw new AppError('not_found', `There is no WebSocket at ${path}`)
       } catch (error) {
         if (error instanceof AppError) return problem(error, path, '')
