@@ -84,17 +84,21 @@ export async function createEventLog(
   const publish = (record: { turn: TurnRef; event: StoredEvent }): void =>
     entries.add(entryOf(record.turn, record.event))
 
+  const hasWork = (): boolean => jobs.length > 0 || pending.length > 0 || flushed.length > 0
+
   function drain(): Promise<void> {
-    draining ??= drainAll().finally(() => (draining = undefined))
-    return draining
+    if (!draining && hasWork()) draining = drainAll()
+    return draining ?? Promise.resolve()
   }
 
   async function drainAll(): Promise<void> {
-    while (jobs.length > 0 || pending.length > 0 || flushed.length > 0) {
+    while (hasWork()) {
       clearTimeout(flushTimer)
       flushTimer = undefined
       await drainOnce()
     }
+    // In the same tick as the last look: work that comes a microtask later must start a drain of its own.
+    draining = undefined
   }
 
   async function drainOnce(): Promise<void> {
@@ -106,20 +110,16 @@ export async function createEventLog(
     let taken: typeof pending = []
     const fresh: typeof pending = []
     try {
-      await store.transaction(async (tx) => {
+      await store.transaction(async (tx, attempt) => {
         const works: { turn: TurnRef; bodies: TurnEventBody[] }[] = []
-        for (const [index, job] of batch.entries()) {
-          const point = batch.length > 1 ? `job_${index}` : undefined
-          if (point) await store.savepoint(tx, point)
+        for (const job of batch) {
           try {
-            const { result, turn, events } = await job.work(tx)
+            const { result, turn, events } = await (batch.length > 1 ? attempt(() => job.work(tx)) : job.work(tx))
             if (turn && events) works.push({ turn, bodies: events })
             done.push({ job, result })
-            if (point) await store.release(tx, point)
           } catch (error) {
             failed.push({ job, error })
-            if (!point) throw error
-            await store.rollbackTo(tx, point)
+            if (batch.length === 1) throw error
           }
         }
         // From here to the insert nothing awaits: what was handed out before these events is in this transaction.
@@ -134,11 +134,9 @@ export async function createEventLog(
     } catch (error) {
       entries.release()
       pending = [...taken, ...pending]
-      const known = failed.some((item) => item.error === error)
-      for (const { job } of done) job.reject(error)
-      for (const item of failed) item.job.reject(item.error)
       flushed.push(...waiting)
-      if (known && batch.length === 1) return
+      for (const job of batch) job.reject(failed.find((item) => item.job === job)?.error ?? error)
+      if (failed.some((item) => item.error === error)) return
       log.error('log.commit_failed', 'Turn events could not be committed; trying again', { error: String(error) })
       if (jobs.length === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       return

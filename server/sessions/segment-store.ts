@@ -1,4 +1,4 @@
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
 import { coalesce, expand, firstOffset, sliceAfter, type StoredEvent } from './event-codec.ts'
 import type { Filter, TurnRef } from './event-log.ts'
@@ -54,12 +54,32 @@ export function createSegmentStore(database: Db) {
       })
     },
 
-    transaction: <T>(work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work),
-    savepoint: (tx: Tx, name: string) => sql`savepoint ${sql.id(name)}`.execute(tx),
-    release: (tx: Tx, name: string) => sql`release ${sql.id(name)}`.execute(tx),
-    rollbackTo: async (tx: Tx, name: string) => {
-      await sql`rollback to ${sql.id(name)}`.execute(tx)
-      await sql`release ${sql.id(name)}`.execute(tx)
+    /**
+     * Runs `work` in one transaction. `attempt` runs a part of it under a savepoint: when that part throws, only it
+     * is taken back.
+     */
+    async transaction(
+      work: (tx: Tx, attempt: <T>(part: () => Promise<T>) => Promise<T>) => Promise<void>,
+    ): Promise<void> {
+      const tx = await db.startTransaction().execute()
+      const attempt = async <T>(part: () => Promise<T>): Promise<T> => {
+        const point = await tx.savepoint('part').execute()
+        try {
+          const result = await part()
+          await point.releaseSavepoint('part').execute()
+          return result
+        } catch (error) {
+          await (await point.rollbackToSavepoint('part').execute()).releaseSavepoint('part').execute()
+          throw error
+        }
+      }
+      try {
+        await work(tx, attempt)
+        await tx.commit().execute()
+      } catch (error) {
+        if (!tx.isCommitted && !tx.isRolledBack) await tx.rollback().execute().catch(() => {})
+        throw error
+      }
     },
     reserve: (tx: Tx, epoch: number, to: number) =>
       tx.updateTable('event_epochs').set({ reserved_to: to }).where('from_offset', '=', epoch).execute(),
