@@ -70,6 +70,8 @@ export type Deps = {
   restart: () => void
   /** Lets terminals on this machine in as the owner. */
   terminalToken?: string
+  /** Lets terminals on this machine in as the owner. */
+  terminalToken?: string
   /** Answers when no model is connected; rules unless a test or `npm run dev` brings its own. */
   builtin?: ModelProvider
   now?: () => number
@@ -102,6 +104,7 @@ export async function createApp(deps: Deps) {
     log,
     bus,
     token: env.GATEHOUSE_TOKEN,
+    terminalToken: deps.terminalToken,
     terminalToken: deps.terminalToken,
     trustedProxies: () => settings().server.trusted_proxies,
   })

@@ -1,8 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { createApp } from './app.ts'
+import { removeRunFile, writeRunFile } from './cli/run-file.ts'
 import type { Environment } from './config/environment.ts'
 import { loadConfig } from './config/load.ts'
 import { lockHome } from './db/lock.ts'
@@ -59,6 +62,8 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
 
     let requestRestart: () => void = () => {}
     const restartRequested = new Promise<void>((resolve) => (requestRestart = resolve))
+    const terminalToken = randomBytes(32).toString('base64url')
+    const build = readBuild()
     const app = await createApp({
       home,
       database,
@@ -67,9 +72,10 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
       env,
       flags: settings,
       runtime,
-      build: readBuild(),
+      build,
       webRoot: join(import.meta.dirname, '..', 'web', 'build'),
       restart: requestRestart,
+      terminalToken,
     })
     undo.unshift(() => app.stop())
     await app.start()
@@ -83,6 +89,15 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
       runtime: runtime.name,
       runtime_version: runtime.version,
     })
+    undo.unshift(() => listening.stop(0))
+    await writeRunFile(home, {
+      url: `http://${reachable(host)}:${listening.port}`,
+      pid: process.pid,
+      version: build.version,
+      started_at: Math.round(Date.now() / 1000),
+      token: terminalToken,
+    })
+    undo.unshift(() => removeRunFile(home))
     const link = await app.auth.links.first(loaded.config.server.public_url ?? address)
 
     return {
@@ -91,6 +106,7 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
       link,
       restartRequested,
       async stop() {
+        await removeRunFile(home)
         await app.stop()
         await listening.stop(GRACE_MS)
         await database.close()
@@ -102,4 +118,11 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
     for (const step of undo) await Promise.resolve(step()).catch(() => {})
     throw error
   }
+}
+
+/** The address that programs on this machine use for a server that listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
 }

@@ -56,6 +56,8 @@ export type AuthOptions = {
   bus: Bus
   /** GATEHOUSE_TOKEN. */
   token?: string | undefined
+  /** The owner's credential for terminals on this machine; only this run knows it. */
+  terminalToken?: string | undefined
   verifyCertificate?: CertificateVerifier | undefined
   trustedProxies?: () => readonly string[]
   /** How often to end the open streams of keys that expired. */
@@ -70,6 +72,7 @@ export function createAuth(options: AuthOptions): Auth {
     log,
     bus,
     token: ownerToken,
+    terminalToken,
     verifyCertificate,
     trustedProxies = () => [],
     sweepMs = 15_000,
@@ -89,14 +92,10 @@ export function createAuth(options: AuthOptions): Auth {
   const browsers = createBrowserSessions(shared)
   const links = createLoginLinks(shared)
 
-  const ownerDigest = ownerToken ? Buffer.from(hashOf(ownerToken)) : undefined
-  const ownerKey: Known = {
-    caller: { kind: 'key', handle: 'owner', id: ENVIRONMENT_KEY, name: 'GATEHOUSE_TOKEN', scopes: new Set(['admin']) },
-    expiresAt: null,
-    endsAt: null,
-    lastUsedAt: Infinity,
-    readAt: Infinity,
-  }
+  const ownerKeys = [
+    ...ownerKey(ownerToken, ENVIRONMENT_KEY, 'GATEHOUSE_TOKEN'),
+    ...ownerKey(terminalToken, 'terminal', 'Terminal'),
+  ]
   if (ownerToken && ownerToken.length < GUESSABLE_BELOW) {
     log.warn('auth.weak_token', `GATEHOUSE_TOKEN has under ${GUESSABLE_BELOW} characters. Use: openssl rand -hex 32`)
   }
@@ -108,9 +107,12 @@ export function createAuth(options: AuthOptions): Auth {
   /** The origin is asked for only when it matters, for finding it costs more than the rest. */
   async function find(kind: 'token' | 'cookie', value: string, origin: () => Origin): Promise<Known | undefined> {
     const hash = hashOf(value)
-    if (kind === 'token' && ownerDigest && timingSafeEqual(Buffer.from(hash), ownerDigest)) {
+    const owner = kind === 'token'
+      ? ownerKeys.find(({ digest }) => timingSafeEqual(Buffer.from(hash), digest))
+      : undefined
+    if (owner) {
       wrongTries.check('token', value, origin())
-      return ownerKey
+      return owner.known
     }
     return await known.find(kind, hash)
   }
@@ -175,6 +177,14 @@ export function createAuth(options: AuthOptions): Auth {
 
     stop: () => known.stop(),
   }
+}
+
+/** A credential of the owner that is in no table; none without a token. */
+function ownerKey(token: string | undefined, id: string, name: string): { digest: Buffer; known: Known }[] {
+  if (!token) return []
+  const caller: Caller = { kind: 'key', handle: 'owner', id, name, scopes: new Set(['admin']) }
+  const known = { caller, expiresAt: null, endsAt: null, lastUsedAt: Infinity, readAt: Infinity }
+  return [{ digest: Buffer.from(hashOf(token)), known }]
 }
 
 /** The same words whether a credential is missing, unknown, expired or revoked. */
