@@ -15,6 +15,8 @@ import { createConfig } from './config/service.ts'
 import { createConfigStore } from './config/store.ts'
 import { createHealth } from './db/health.ts'
 import type { Database } from './db/open.ts'
+import { duragentProblems } from './duragent/problems.ts'
+import { duragentRoutes } from './duragent/routes.ts'
 import { AppError } from './errors.ts'
 import type { AppEnv } from './http/env.ts'
 import { createGuard } from './http/guard.ts'
@@ -40,8 +42,8 @@ import { createRunner } from './sessions/runner.ts'
 import { createSessions } from './sessions/service.ts'
 import { createSessionStore } from './sessions/store.ts'
 import { sessionTools } from './sessions/tools.ts'
+import { streamRoutes } from './sessions/stream-routes.ts'
 import { createTurnStore } from './sessions/turn-store.ts'
-import { streamRoutes } from './stream/routes.ts'
 import type { LogFile } from './system/logs.ts'
 import { systemRoutes } from './system/routes.ts'
 import { createSystem } from './system/service.ts'
@@ -68,8 +70,8 @@ export type Deps = {
   webRoot: string
   /** Begins a graceful restart and returns at once. */
   restart: () => void
-  /** Lets terminals on this machine in as the owner. */
-  terminalToken?: string
+  /** Begins a graceful stop and returns at once; left out where the process is not ours to end. */
+  shutdown?: () => void
   /** Lets terminals on this machine in as the owner. */
   terminalToken?: string
   /** Answers when no model is connected; rules unless a test or `npm run dev` brings its own. */
@@ -95,16 +97,22 @@ export async function createApp(deps: Deps) {
     bus,
     log,
     now: date,
+    audit: (entry) => auth.audit.record(entry),
     loaded: deps.loaded,
   })
   const settings = () => config.current()
+  const configureLog = () => {
+    log.setLevel(settings().logging.level)
+    config.secrets().forEach(log.hide)
+  }
+  configureLog()
+  config.onChange(configureLog)
   const auth = createAuth({
     store: createAuthStore(kysely),
     now,
     log,
     bus,
-    token: env.GATEHOUSE_TOKEN,
-    terminalToken: deps.terminalToken,
+    token: config.variables().GATEHOUSE_TOKEN,
     terminalToken: deps.terminalToken,
     trustedProxies: () => settings().server.trusted_proxies,
   })
@@ -115,6 +123,7 @@ export async function createApp(deps: Deps) {
     log,
     builtin: deps.builtin ?? createBuiltin(),
     env: config.variables(),
+    pooled: deps.runtime.name !== 'bun',
     audit: (entry) => auth.audit.record(entry),
     now,
   })
@@ -233,6 +242,30 @@ export async function createApp(deps: Deps) {
     .route('/', streamRoutes({ sessions, system, bus }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
 
+  let stopping = false
+  api.route(
+    '/',
+    duragentRoutes({
+      sessions,
+      approvals,
+      models,
+      bus,
+      version: build.version,
+      agent: () => {
+        const { name, system_prompt, agent } = settings()
+        return { name, system_prompt, turn_timeout_seconds: agent.turn_timeout_seconds }
+      },
+      reload: config.reload,
+      shutdown: async (caller) => {
+        if (!deps.shutdown) throw new AppError('unavailable', 'Stop this server where it was started')
+        if (stopping) throw new AppError('conflict', 'The server is stopping already')
+        stopping = true
+        await auth.audit.record({ caller, action: 'system.shutdown' })
+        deps.shutdown()
+      },
+    }),
+  )
+
   const files = createStatic({ root: deps.webRoot })
   const isPublic = publicPaths(api.routes)
   const app = new Hono<AppEnv>()
@@ -240,6 +273,8 @@ export async function createApp(deps: Deps) {
   app.notFound(onNotFound)
   app.use(requestId(), guard.middleware)
   app.use(async (c, next) => (await files(c.req.raw)) ?? next())
+  app.use('/api/v1/*', duragentProblems)
+  app.use('/api/admin/v1/*', duragentProblems)
   app.use(authenticate(auth, { isPublic }))
   app.route('/', api)
 

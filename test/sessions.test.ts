@@ -3,7 +3,7 @@ import { after, describe, it } from 'node:test'
 import { delay, fail, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { RunMessage } from '../shared/sessions.ts'
 import type { TurnEvent } from '../shared/turn-events.ts'
-import { OWNER_TOKEN, type TestApp, testApp, textOf } from './support/app.ts'
+import { framesOf, OWNER_TOKEN, type TestApp, testApp, textOf } from './support/app.ts'
 
 type Sent = { turn_id: string; state: string; position: number | null }
 type Transcript = { messages: RunMessage[]; nextCursor: string | null; offset: number; open: TurnEvent[] }
@@ -402,5 +402,58 @@ describe('compaction', () => {
     const { messages } = await app.json<Transcript>('/api/sessions/c/messages')
     assert.equal(messages.filter(({ role }) => role === 'compaction').length, 1)
     assert.ok(messages.some(({ text }) => text === 'question 0'))
+  })
+})
+
+describe('the multiplexed stream', () => {
+  it('carries the turns of all sessions and what changed, and resumes after its last id', async () => {
+    const app = await open({ model: scripted(['one', 'two', 'three']) })
+    const abort = new AbortController()
+    const read = async (headers: Record<string, string>, enough: (names: string[]) => boolean) => {
+      const response = await app.request('/api/stream?topics=sessions,resources', { headers, signal: abort.signal })
+      const frames: { id?: string; event?: string; data?: string }[] = []
+      const asked = headers['last-event-id'] ? undefined : Promise.all([app.ask('x', 'first'), app.ask('y', 'second')])
+      for await (const frame of framesOf(response)) {
+        frames.push(frame)
+        if (enough(frames.map(({ data }) => data ?? ''))) break
+      }
+      await asked
+      return frames
+    }
+    const ends = (data: string[]) => data.filter((text) => text.includes('turn_finished')).length
+    const live = await read(
+      {},
+      (data) => ends(data) === 2 && data.some((text) => text.includes('"resource":"session"')),
+    )
+    const turns = live.filter(({ event }) => event === 'turn')
+    assert.deepEqual(new Set(turns.map(({ data }) => (JSON.parse(data!) as TurnEvent).session_id)), new Set(['x', 'y']))
+    const from = turns[2]!.id!
+    const again = await read({ 'last-event-id': from }, (data) => ends(data) === 2)
+    assert.deepEqual(
+      again.filter(({ event }) => event === 'turn').map(({ id }) => id),
+      turns.filter(({ id }) => Number(id) > Number(from)).map(({ id }) => id),
+    )
+    abort.abort()
+  })
+
+  it('tells a reader whose offset is gone to load again', async () => {
+    const app = await open({ model: scripted(['one']) })
+    await app.ask('x', 'first')
+    const abort = new AbortController()
+    const response = await app.request('/api/sessions/x/events?after=99999999', { signal: abort.signal })
+    for await (const frame of framesOf(response)) {
+      assert.equal(frame.event, 'reset')
+      break
+    }
+    abort.abort()
+  })
+})
+
+describe('configuration changes', () => {
+  it('are in the audit log with who made them', async () => {
+    const app = await open()
+    await app.json('/api/config/name', { method: 'PATCH', json: 'Jeeves' })
+    const { items } = await app.json<{ items: { action: string; actor_name?: string }[] }>('/api/audit')
+    assert.ok(items.some(({ action }) => action === 'config.changed'))
   })
 })

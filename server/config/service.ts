@@ -60,6 +60,8 @@ export type ConfigService = {
   restore(caller: Caller, id: number, ifMatch?: string): Promise<ConfigWritten>
   /** Returns the function that unsubscribes. */
   onChange(listener: ConfigListener): () => void
+  /** Reads the file again now, as happens by itself soon after a change; what is wrong with it is logged. */
+  reload(): Promise<void>
   /** Ends the watching of the file and waits for a write that is under way. */
   stop(): Promise<void>
 }
@@ -69,6 +71,8 @@ export type ConfigDeps = ConfigSources & {
   bus: Bus
   log: Log
   now?: () => Date
+  /** Told of every change that a caller made; an edit of the file is in the history only. */
+  audit?: (entry: { caller: Caller; action: string; target: string; detail: Record<string, unknown> }) => Promise<void>
   /** Read before the database was open, as `database.url` must be; read here when left out. */
   loaded?: Loaded
 }
@@ -157,6 +161,12 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
           throw unwritable(error)
         })
         await record(text, { kind: caller.kind, id: caller.id, name: caller.name })
+        await deps.audit?.({
+          caller,
+          action: 'config.changed',
+          target: 'gatehouse.yaml',
+          detail: { sha: sha256(text) },
+        })
         await keepGood(home, evaluated.good)
       }
       if (text !== state.text) accept({ ...evaluated, ...evaluated.good, text }, caller)
@@ -251,6 +261,7 @@ export async function createConfig(deps: ConfigDeps): Promise<ConfigService> {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    reload,
     stop: async () => {
       stopWatching()
       await last
