@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
+import { unwritable } from '../db/sql-error.ts'
 import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
 import type { Log } from '../system/log.ts'
 import { createEntries, type Entry } from './entries.ts'
@@ -65,7 +66,7 @@ export async function createEventLog(
   /** Every event of a turn that is open in this process. */
   const turns = new Map<string, StoredEvent[]>()
   let pending: { turn: TurnRef; event: StoredEvent }[] = []
-  let jobs: Job[] = []
+  const jobs: Job[] = []
   let flushTimer: ReturnType<typeof setTimeout> | undefined
   let draining: Promise<void> | undefined
   let flushed: (() => void)[] = []
@@ -147,7 +148,7 @@ export async function createEventLog(
     }
     entries.release()
     for (const { job, result } of done) job.resolve(result)
-    for (const { job, error } of failed) job.reject(error)
+    for (const { job, error } of failed) job.reject(unwritable(error) ?? error)
     for (const resolve of waiting) resolve()
   }
 

@@ -82,6 +82,12 @@ export function advance(progress: Progress, event: TurnEventBody): void {
 export const isUntouched = (progress: Progress): boolean =>
   progress.steps.every((step) => step.text === '' && step.reasoning === '' && step.calls.length === 0)
 
+/** Whether the model has said all that it will; only the end of the turn is not written yet. */
+export function isAnswered(progress: Progress): boolean {
+  const last = progress.steps.at(-1)
+  return last !== undefined && last.complete && last.calls.length === 0
+}
+
 /** The text that answers the turn: what the last step said, else whatever was said before. */
 export function answerOf(progress: Progress): string {
   const last = progress.steps.at(-1)

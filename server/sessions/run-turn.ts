@@ -3,6 +3,7 @@ import type { Approvals } from '../approvals/service.ts'
 import type { ModelEvent, ToolCall } from '../models/provider.ts'
 import { streamWithRetries } from '../models/retry.ts'
 import type { Models, ResolvedModel } from '../models/service.ts'
+import { unwritable } from '../db/sql-error.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import type { Gate } from '../tools/gate.ts'
@@ -11,7 +12,7 @@ import type { Compaction } from './compaction.ts'
 import type { EventLog, TurnRef } from './event-log.ts'
 import { assemble, estimateTokens, type LoadAttachment, systemPromptOf } from './history.ts'
 import { extractMarkers, type ResolveMarker } from './markers.ts'
-import { advance, answerOf, type Call, messagesOf, type Progress, progressOf } from './progress.ts'
+import { advance, answerOf, type Call, isAnswered, messagesOf, type Progress, progressOf } from './progress.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
 
@@ -71,6 +72,8 @@ export function createRunTurn(deps: RunTurnDeps) {
       await begin(turn, ref, progress, model)
       return await converse(model)
     } catch (error) {
+      // The disk, not the turn: the runner goes on with it once there is room.
+      if (unwritable(error)) throw error
       if (signal.aborted) return await finish(stopped(signal))
       if (error instanceof AppError) {
         if (!progress.started) await begin(turn, ref, progress, undefined)
@@ -99,7 +102,7 @@ export function createRunTurn(deps: RunTurnDeps) {
           if (await runCalls(open) === 'suspended') return 'suspended'
           continue
         }
-        if (last?.complete && last.calls.length === 0) return await finish({ state: 'completed' })
+        if (isAnswered(progress)) return await finish({ state: 'completed' })
         if (progress.steps.length >= limits.max_steps) {
           return await finish(
             limit(
@@ -129,6 +132,13 @@ export function createRunTurn(deps: RunTurnDeps) {
           if (!begun) emit({ type: 'step', index, model: resolved.runtime_id })
           begun = true
         }
+        // On disk before anybody sees it: after a crash, a question whose answer had begun is not asked again.
+        const show = async (first: TurnEventBody): Promise<void> => {
+          const bodies: TurnEventBody[] = [{ type: 'step', index, model: resolved.runtime_id }, first]
+          await events.commit(() => Promise.resolve({ result: undefined, turn: ref, events: bodies }))
+          for (const body of bodies) advance(progress, body)
+          begun = true
+        }
         const calls: ToolCall[] = []
         let end: Extract<ModelEvent, { type: 'finish' | 'failed' }> | undefined
         const onRetry = (retry: { attempt: number; after_ms: number; reason: string; class: FailureClass }) =>
@@ -136,10 +146,8 @@ export function createRunTurn(deps: RunTurnDeps) {
         for await (const event of untilAborted(streamWithRetries(resolved, request, signal, onRetry), signal)) {
           if (event.type === 'finish' || event.type === 'failed') end = event
           else if (event.type === 'tool_call') calls.push(event)
-          else {
-            begin()
-            emit(event)
-          }
+          else if (begun) emit(event)
+          else await show(event)
         }
         if (end?.type === 'failed' && end.class === 'context_overflow' && attempt === 0 && !begun) {
           const compacted = await deps.compaction.run(ref, session, resolved, signal, emit)

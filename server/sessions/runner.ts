@@ -2,7 +2,7 @@ import type { Approvals } from '../approvals/service.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Log } from '../system/log.ts'
 import type { EventLog, TurnRef } from './event-log.ts'
-import { isUntouched, progressOf } from './progress.ts'
+import { isAnswered, isUntouched, type Progress, progressOf } from './progress.ts'
 import { closeTurn, createRunTurn, type RunTurnDeps, type StopReason } from './run-turn.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
@@ -104,14 +104,14 @@ export function createRunner(
     active.set(session.sid, { turn, abort, done })
 
     async function run(): Promise<void> {
-      // A turn that could not be closed (a full disk) is tried again: it must not stay busy for ever.
+      // A turn that could not be written (a full disk) is tried again: it must not stay busy for ever.
       for (let attempt = 0;; attempt++) {
         try {
-          if (attempt === 0) await runTurn(turn, session, abort.signal)
+          if (attempt === 0 || await canGoOn(turn, session)) await runTurn(turn, session, abort.signal)
           else await closeLeft(turn, 'interrupted')
           return
         } catch (error) {
-          log.error('turn.not_closed', 'The end of a turn could not be written; trying again', {
+          log.error('turn.not_written', 'A turn could not be written; trying again', {
             turn_id: turn.id,
             error: String(error),
           })
@@ -123,13 +123,23 @@ export function createRunner(
     }
   }
 
+  const progressIn = async (ref: TurnRef): Promise<Progress> =>
+    progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
+
+  /** Whether a turn whose writing failed stands between two model calls, or has only its end left to write. */
+  async function canGoOn(turn: TurnRow, session: SessionRow): Promise<boolean> {
+    const progress = await progressIn(refOf(turn, session))
+    return isUntouched(progress) || progress.steps.at(-1)!.complete
+  }
+
   /** Closes, or puts back in the queue, a turn that a stopped process left running. */
   async function closeLeft(turn: TurnRow, how: 'recover' | 'interrupted'): Promise<void> {
     const session = await store.bySid(turn.sid)
     if (!session) return
-    const ref: TurnRef = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: turn.id }
-    const progress = progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
+    const ref = refOf(turn, session)
+    const progress = await progressIn(ref)
     if (progress.finished) return
+    if (isAnswered(progress)) return closeTurn(deps, turn, ref, progress, { state: 'completed' }, turn.used_model)
     if (how === 'recover' && isUntouched(progress)) {
       await events.commit(async (tx) => {
         await turns.transition(tx, turn.id, 'running', { state: 'queued' })
@@ -171,8 +181,8 @@ export function createRunner(
       if (!suspended) return undefined
       const session = await store.bySid(sid)
       if (!session) return undefined
-      const ref = { sid, session_id: session.id, handle: session.handle, turn_id: suspended.id }
-      const progress = progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
+      const ref = refOf(suspended, session)
+      const progress = await progressIn(ref)
       await closeTurn(deps, suspended, ref, progress, { state: 'interrupted' }, suspended.used_model)
       await deps.approvals.cancel(suspended.id)
       wake(sid)
@@ -191,3 +201,10 @@ export function createRunner(
     },
   }
 }
+
+const refOf = (turn: TurnRow, session: SessionRow): TurnRef => ({
+  sid: session.sid,
+  session_id: session.id,
+  handle: session.handle,
+  turn_id: turn.id,
+})

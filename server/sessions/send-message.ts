@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto'
+import { ulid } from 'ulid'
+import type { AttachmentInput, QueuePolicy, SendMessageInput, Session, Turn } from '../../shared/sessions.ts'
+import type { Attachment, TurnInput } from '../../shared/turn-events.ts'
+import { type Caller, demand } from '../auth/principal.ts'
+import { AppError, invalid } from '../errors.ts'
+import { type Access, refOf } from './access.ts'
+import type { SessionsDeps } from './service.ts'
+import { toTurn, type TurnRow } from './turn-store.ts'
+
+export type SendOptions = {
+  idempotencyKey?: string
+  /** Milliseconds that this text waits for others to join it before the turn starts. */
+  coalesceMs?: number
+  /** Overrides the session's policy for this text. */
+  policy?: QueuePolicy
+  source?: TurnInput['source']
+  /** Kept on a session that this text creates. */
+  clientId?: string
+}
+
+export type Sent = { turn: Turn; session: Session; created: boolean; replayed: boolean }
+
+/** The verb that everything that talks goes through. */
+export function createSendMessage(deps: SessionsDeps, { changed, newSession }: Access) {
+  const { store, turns, events, runner, now } = deps
+
+  return send
+
+  /** Puts a text in its session's queue; on return it is durable and will be answered. */
+  async function send(caller: Caller, id: string, input: SendMessageInput, options: SendOptions = {}): Promise<Sent> {
+    demand(caller, 'chat')
+    const attachments = await attachmentsOf(caller, input.attachments)
+    if (input.text.trim() === '' && attachments.length === 0) {
+      throw invalid('text', 'is empty; write something or attach a file')
+    }
+    const turnInput: TurnInput = {
+      text: input.text,
+      ...(attachments.length > 0 ? { attachments } : {}),
+      ...(input.author ? { author: input.author } : {}),
+      ...(options.source ? { source: options.source } : {}),
+    }
+    const idempotency = options.idempotencyKey === undefined
+      ? undefined
+      : { key: options.idempotencyKey, hash: hashOf(turnInput, input.model) }
+    const settings = deps.settings()
+    const at = now()
+
+    const sent = await events.commit(async (tx) => {
+      const { session, created } = await store.ensure(tx, newSession(caller, id, options.clientId))
+      if (idempotency) {
+        const known = await turns.byIdempotencyKey(tx, session.sid, idempotency.key)
+        if (known && known.idempotency_hash !== idempotency.hash) {
+          throw new AppError('unprocessable', 'This Idempotency-Key was used for another message; use a new key')
+        }
+        if (known) return { result: { session, created, turnId: known.id, replayed: true, interrupt: false } }
+      }
+      const open = await turns.open(session.sid, tx)
+      const policy = options.policy ?? (session.queue_policy as QueuePolicy | null) ?? settings.queue_policy
+      const ref = (turnId: string) => (refOf(session, turnId))
+      const coalesce = options.coalesceMs ?? 0
+
+      const joins = joinable(open, caller, policy, coalesce, at)
+      if (joins) {
+        const merged = mergeInputs(joins.input, turnInput)
+        await turns.update(tx, joins.id, { input: merged, not_before: coalesce > 0 ? at + coalesce : joins.not_before })
+        const position = open.findIndex((turn) => turn.id === joins.id)
+        return {
+          result: { session, created, turnId: joins.id, replayed: false, interrupt: false },
+          turn: ref(joins.id),
+          events: [{ type: 'turn_queued', input: merged, position }],
+        }
+      }
+      const waiting = open.filter((turn) => turn.state === 'queued').length
+      if (waiting >= settings.max_queue) {
+        throw new AppError(
+          'rate_limited',
+          `${waiting} messages already wait in this session; wait for an answer or stop the running turn`,
+          { headers: { 'retry-after': '5' } },
+        )
+      }
+      const turnId = ulid()
+      const interrupt = policy === 'interrupt' && (options.source ?? 'user_typed') === 'user_typed' &&
+        open.some((turn) => turn.state !== 'queued')
+      await turns.insert(tx, {
+        id: turnId,
+        sid: session.sid,
+        input: turnInput,
+        model: input.model ?? null,
+        caller,
+        not_before: coalesce > 0 ? at + coalesce : 0,
+        idempotency,
+        first: interrupt,
+        at,
+      })
+      const title = session.title === null && settings.auto_title ? titleOf(input.text) : undefined
+      await store.update(tx, session.sid, { last_active_at: at, ...(title ? { title } : {}) })
+      const position = interrupt ? open.length - waiting : open.length
+      return {
+        result: {
+          session: { ...session, title: title ?? session.title, last_active_at: at },
+          created,
+          turnId,
+          replayed: false,
+          interrupt,
+        },
+        turn: ref(turnId),
+        events: [{ type: 'turn_queued', input: turnInput, position }],
+      }
+    })
+
+    if (sent.created || sent.session.title !== null) changed(sent.session, sent.created ? 'created' : 'updated')
+    if (sent.interrupt) void runner.interrupt(sent.session.sid)
+    const turn = await turns.get(sent.turnId)
+    runner.wake(sent.session.sid)
+    const position = (await turns.open(sent.session.sid)).findIndex((row) => row.id === sent.turnId)
+    return {
+      turn: toTurn(turn!, sent.session.id, position < 0 ? null : position),
+      session: await store.view(sent.session),
+      created: sent.created,
+      replayed: sent.replayed,
+    }
+  }
+
+  async function attachmentsOf(caller: Caller, attachments: AttachmentInput[] = []): Promise<Attachment[]> {
+    return await Promise.all(
+      attachments.map((attachment, i) => deps.attach(caller, attachment, `attachments.${i}.path`)),
+    )
+  }
+}
+
+/** The waiting turn that a new text may join, if there is one. */
+function joinable(
+  open: TurnRow[],
+  caller: Caller,
+  policy: QueuePolicy,
+  coalesceMs: number,
+  at: number,
+): TurnRow | undefined {
+  const last = open.at(-1)
+  if (!last || last.state !== 'queued' || last.started_at !== null || last.caller.handle !== caller.handle) {
+    return undefined
+  }
+  const inBurst = coalesceMs > 0 && last.not_before > at
+  return policy === 'merge' || inBurst ? last : undefined
+}
+
+function mergeInputs(first: TurnInput, second: TurnInput): TurnInput {
+  const attachments = [...(first.attachments ?? []), ...(second.attachments ?? [])]
+  const author = second.author ?? first.author
+  return {
+    text: [first.text, second.text].filter((text) => text !== '').join('\n\n'),
+    ...(attachments.length > 0 ? { attachments } : {}),
+    ...(author ? { author } : {}),
+    ...(second.source ?? first.source ? { source: second.source ?? first.source } : {}),
+  }
+}
+
+const hashOf = (input: TurnInput, model: string | undefined): string =>
+  createHash('sha256').update(JSON.stringify([input, model ?? null])).digest('hex')
+
+/** The first line of what was asked, cut at a word. */
+function titleOf(text: string): string | undefined {
+  const line = text.trim().split('\n')[0]!.replace(/\s+/g, ' ').trim()
+  if (line === '') return undefined
+  if (line.length <= 60) return line
+  const cut = line.slice(0, 60)
+  return `${cut.slice(0, cut.lastIndexOf(' ') > 30 ? cut.lastIndexOf(' ') : 60)}…`
+}

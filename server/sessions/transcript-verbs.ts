@@ -1,0 +1,119 @@
+import type { RunMessage, SessionContext } from '../../shared/sessions.ts'
+import type { TurnEvent } from '../../shared/turn-events.ts'
+import type { Caller } from '../auth/principal.ts'
+import { type Access, parseMid, refOf } from './access.ts'
+import { contextOf } from './context.ts'
+import type { Entry } from './entries.ts'
+import { coalesce, expand, firstOffset } from './event-codec.ts'
+import type { Filter } from './event-log.ts'
+import { type ExportFormat, exportSession } from './export.ts'
+import type { SessionsDeps } from './service.ts'
+import { type SessionRow, toRunMessage } from './store.ts'
+import type { TurnRow } from './turn-store.ts'
+
+/** Everything that reads a conversation: pages, live events, search, export. */
+export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
+  const { store, turns, events } = deps
+
+  async function eventsUpTo(session: SessionRow, open: TurnRow[], offset: number): Promise<TurnEvent[]> {
+    const all: TurnEvent[] = []
+    for (const { id } of open) {
+      const stored = await events.turnEvents(refOf(session, id))
+      for (const { o, t, e } of coalesce(stored.flatMap(expand).filter((event) => event.o <= offset))) {
+        all.push({ v: 1, offset: o, session_id: session.id, turn_id: id, at: t, ...e })
+      }
+    }
+    return all.sort((a, b) => a.offset - b.offset)
+  }
+
+  return {
+    /**
+     * A page of the transcript, oldest first, with the offset to follow from and, on the newest page, the events so
+     * far of turns that are still open.
+     */
+    async messages(caller: Caller, id: string, of: { limit: number; before?: string }) {
+      const session = await own(caller, id)
+      const from = session.visible_from
+      for (let attempt = 0;; attempt++) {
+        const offset = events.head()
+        const open = of.before === undefined ? await turns.open(session.sid) : []
+        const rows = await store.messages(session.sid, { limit: of.limit + 1, before: parseMid(of.before), from })
+        const soFar = await eventsUpTo(session, open, offset)
+        // Rows and events must tell of the same moment; a turn that moved in between is read again.
+        const moved = open.length > 0 && !sameStates(open, await turns.open(session.sid))
+        if (moved && attempt < 20) continue
+        const page = rows.length > of.limit ? rows.slice(1) : rows
+        const nextCursor = rows.length > of.limit ? `run-msg-${page[0]!.mid}` : null
+        return { messages: page.map(toRunMessage), nextCursor, offset, open: soFar }
+      }
+    },
+
+    /** The newest messages as OpenAgent's clients read them. */
+    async runs(caller: Caller, id: string, limit: number): Promise<RunMessage[]> {
+      const session = await own(caller, id)
+      return (await store.messages(session.sid, { limit, from: session.visible_from })).map(toRunMessage)
+    },
+
+    /** What fills the window of the model, and what the session cost. */
+    context: async (caller: Caller, id: string): Promise<SessionContext> => contextOf(deps, await own(caller, id)),
+
+    /** Full-text search over all messages of the caller. */
+    async search(caller: Caller, query: string, limit: number) {
+      const rows = await store.search(caller.handle, query, limit)
+      return rows.map((row) => ({
+        session_id: row.session_id,
+        title: row.title,
+        message_id: `run-msg-${row.mid}`,
+        role: row.role,
+        timestamp: row.at / 1000,
+        snippet: row.snippet,
+      }))
+    },
+
+    /** The whole transcript as one document. */
+    export: async (caller: Caller, id: string, format: ExportFormat): Promise<string> =>
+      exportSession(store, await own(caller, id), format),
+
+    /** The offset just before the oldest open turn, or the head when none is open. */
+    async openFrom(caller: Caller, id: string): Promise<number> {
+      const session = await own(caller, id)
+      const head = events.head()
+      const oldest = (await turns.open(session.sid))[0]
+      if (!oldest) return head
+      const ref = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: oldest.id }
+      const first = (await events.turnEvents(ref))[0]
+      return first ? firstOffset(first) - 1 : head
+    },
+
+    /** Events of one session after an offset, then as they come. */
+    async follow(
+      caller: Caller,
+      id: string,
+      after: number | undefined,
+      signal: AbortSignal,
+    ): Promise<AsyncGenerator<Entry[]>> {
+      const session = await own(caller, id)
+      return events.follow({ handle: session.handle, sid: session.sid }, after ?? 0, signal)
+    },
+
+    /** Events of all sessions of the caller, or of some, from now on or after an offset. */
+    followAll(
+      caller: Caller,
+      after: number | undefined,
+      signal: AbortSignal,
+      ids?: ReadonlySet<string>,
+    ): AsyncGenerator<Entry[]> {
+      const filter: Filter = { handle: caller.handle, ...(ids ? { session_ids: ids } : {}) }
+      return events.follow(filter, after ?? events.head(), signal)
+    },
+
+    /** Whether a reader at this offset has to load again. */
+    isLost: (after: number): boolean => events.isLost(after),
+
+    /** The offset of the newest event. */
+    head: (): number => events.head(),
+  }
+}
+
+const sameStates = (a: TurnRow[], b: TurnRow[]): boolean =>
+  a.length === b.length && a.every((turn, i) => turn.id === b[i]!.id && turn.state === b[i]!.state)
