@@ -33,7 +33,7 @@ export function toHtml(token: Token, highlight: Highlight): string {
     return url === undefined ? inner : anchor(url, inner, title)
   }
   renderer.image = ({ href, title, text }) => {
-    if (/^\/api\/files\?/.test(href)) {
+    if (href.startsWith('/api/files?')) {
       return `<img src="${escapeHtml(href)}" alt="${escapeHtml(text)}" loading="lazy"${titleOf(title)}>`
     }
     const url = safeLink(href)
