@@ -10,7 +10,7 @@ import {
   type Result,
 } from './engine.ts'
 import { ScanPool } from './scan-pool.ts'
-import { isBusy } from './sql-error.ts'
+import { isBusy, SqlError } from './sql-error.ts'
 import { statementFacts } from './sql-text.ts'
 import { bindable, type Row, type SqlValue } from './values.ts'
 import { WriteLock } from './write-lock.ts'
@@ -266,7 +266,7 @@ export class LocalEngine implements Engine {
         if (!open) throw new Error('The transaction is over')
         const writer = await this.#openWriter()
         // SQLite may have rolled back by itself (disk full); what follows must not commit statement by statement.
-        if (!writer.inTransaction) throw new Error('The database rolled the transaction back after an error')
+        if (!writer.inTransaction) throw rolledBack()
         return writer.execute(sql, bound)
       },
       commit: async () => {
@@ -314,7 +314,7 @@ export class LocalEngine implements Engine {
   /** The commit waits for the disk, so it runs in another thread. */
   async #commitHeld(): Promise<void> {
     const writer = await this.#openWriter()
-    if (!writer.inTransaction) throw new Error('The database rolled the transaction back after an error')
+    if (!writer.inTransaction) throw rolledBack()
     await writer.exec('commit')
     this.#counts.commits++
   }
@@ -353,6 +353,9 @@ export class LocalEngine implements Engine {
     }
   }
 }
+
+const rolledBack = (): SqlError =>
+  new SqlError('The database rolled the transaction back after an error', 'SQLITE_ABORT_ROLLBACK', undefined)
 
 async function settle(write: Pending, work: () => Promise<Result>): Promise<void> {
   try {

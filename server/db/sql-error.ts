@@ -1,3 +1,5 @@
+import { AppError } from '../errors.ts'
+
 /** What the database said no to. `message` is SQLite's own; it names tables and columns, never values. */
 export class SqlError extends Error {
   override name = 'SqlError'
@@ -24,3 +26,20 @@ export const isUniqueViolation = (error: unknown): boolean =>
 /** Whether another connection holds the database; the one that met it may be poisoned. */
 export const isBusy = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED)/.test(String((error as { code?: unknown } | undefined)?.code))
+
+/** Codes of a disk or a file that can't be written now; nothing was wrong with what was written. */
+const UNWRITABLE = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|ABORT_ROLLBACK)/
+
+/** What callers are told when a write failed for want of a working disk; undefined for every other error. */
+export function unwritable(error: unknown): AppError | undefined {
+  const found = error instanceof SqlError ? error : (error as { cause?: unknown } | undefined)?.cause
+  if (!(found instanceof SqlError) || !UNWRITABLE.test(found.code)) return undefined
+  const full = /^SQLITE_(FULL|ABORT_ROLLBACK)/.test(found.code)
+  return new AppError(
+    'unavailable',
+    full
+      ? 'Nothing was stored: the disk is full. Make room on it, then send this again'
+      : `Nothing was stored: the database file cannot be written (${found.message}). Check its disk, then send this again`,
+    { headers: { 'retry-after': '10' }, cause: found },
+  )
+}

@@ -1,5 +1,6 @@
 import type { ErrorHandler, NotFoundHandler } from 'hono'
 import type { Problem } from '../../shared/problem.ts'
+import { unwritable } from '../db/sql-error.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import type { AppEnv } from './env.ts'
@@ -10,12 +11,14 @@ const RETRYABLE = new Set([408, 429, 502, 503, 504])
 export const onError = (log: Log): ErrorHandler<AppEnv> => (error, c) => {
   const requestId = c.var.requestId ?? ''
   if (error instanceof AppError) return problem(error, c.req.path, requestId)
-  log.error('http.failed', 'A request failed', {
+  const refused = unwritable(error)
+  log.error(refused ? 'http.not_stored' : 'http.failed', 'A request failed', {
     requestId,
     method: c.req.method,
     path: c.req.path,
     error: error.stack ?? String(error),
   })
+  if (refused) return problem(refused, c.req.path, requestId)
   return problem(
     new AppError('internal', 'Something went wrong in the server; its log has the details under this request id'),
     c.req.path,

@@ -136,7 +136,7 @@ export async function createEventLog(
       entries.release()
       pending = [...taken, ...pending]
       flushed.push(...waiting)
-      for (const job of batch) job.reject(failed.find((item) => item.job === job)?.error ?? error)
+      for (const job of batch) job.reject(told(failed.find((item) => item.job === job)?.error ?? error))
       if (failed.some((item) => item.error === error)) return
       log.error('log.commit_failed', 'Turn events could not be committed; trying again', { error: String(error) })
       if (jobs.length === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
@@ -148,7 +148,7 @@ export async function createEventLog(
     }
     entries.release()
     for (const { job, result } of done) job.resolve(result)
-    for (const { job, error } of failed) job.reject(unwritable(error) ?? error)
+    for (const { job, error } of failed) job.reject(told(error))
     for (const resolve of waiting) resolve()
   }
 
@@ -240,6 +240,9 @@ export async function createEventLog(
     },
   }
 }
+
+/** An error of the disk in words for whoever sent what could not be stored. */
+const told = (error: unknown): unknown => unwritable(error) ?? error
 
 function entryOf(turn: TurnRef, stored: StoredEvent): Entry {
   const event: TurnEvent = {
