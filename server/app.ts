@@ -43,6 +43,7 @@ import { createSessions } from './sessions/service.ts'
 import { createSessionStore } from './sessions/store.ts'
 import { sessionTools } from './sessions/tools.ts'
 import { streamRoutes } from './sessions/stream-routes.ts'
+import { turnRoutes } from './sessions/turn-routes.ts'
 import { createTurnStore } from './sessions/turn-store.ts'
 import type { LogFile } from './system/logs.ts'
 import { systemRoutes } from './system/routes.ts'
@@ -236,7 +237,8 @@ export async function createApp(deps: Deps) {
     .route('/api/config', configRoutes(config))
     .route('/api/providers', providerRoutes(models))
     .route('/api/models', modelRoutes(models))
-    .route('/', sessionRoutes(sessions, bus))
+    .route('/', sessionRoutes(sessions))
+    .route('/', turnRoutes(sessions, bus))
     .route('/', approvalRoutes(approvals))
     .route('/', uploadRoutes(uploads))
     .route('/', streamRoutes({ sessions, system, bus }))

@@ -10,16 +10,25 @@ export type StoredEvent = { o: number; t: number; e: TurnEventBody; c?: number[]
 /** Joins adjacent deltas of one kind; what is read back is the same text with the same offsets. */
 export function coalesce(events: readonly StoredEvent[]): StoredEvent[] {
   const out: StoredEvent[] = []
+  /** The last of `out` when it was joined here, and so is ours to lengthen: copying it each time would be quadratic. */
+  let own: { event: StoredEvent; delta: Delta; cuts: number[] } | undefined
   for (const next of events) {
     const last = out.at(-1)
-    if (!last || !isDelta(last.e) || last.e.type !== next.e.type) {
+    if (!last || !isDelta(last.e) || !isDelta(next.e) || last.e.type !== next.e.type) {
       out.push(next)
+      own = undefined
       continue
     }
-    const joined = { ...last.e, delta: last.e.delta + (next.e as { delta: string }).delta }
-    const cuts = last.c ? [...last.c] : [last.o, last.e.delta.length]
-    appendCuts(cuts, last.o, next)
-    out[out.length - 1] = { o: next.o, t: next.t, e: joined, c: cuts }
+    if (!own) {
+      const cuts = last.c ? [...last.c] : [last.o, last.e.delta.length]
+      const delta = { ...last.e }
+      own = { event: { ...last, e: delta, c: cuts }, delta, cuts }
+      out[out.length - 1] = own.event
+    }
+    appendCuts(own.cuts, own.event.o, next, next.e)
+    own.delta.delta += next.e.delta
+    own.event.o = next.o
+    own.event.t = next.t
   }
   return out
 }
@@ -37,15 +46,17 @@ export function sliceAfter(events: readonly StoredEvent[], offset: number): Stor
 /** The first offset that an event covers. */
 export const firstOffset = (event: StoredEvent): number => event.c?.[0] ?? event.o
 
-const isDelta = (e: TurnEventBody): e is Extract<TurnEventBody, { delta: string }> =>
-  e.type === 'text' || e.type === 'reasoning'
+type Delta = Extract<TurnEventBody, { delta: string }>
 
-function appendCuts(cuts: number[], lastOffset: number, next: StoredEvent): void {
+const isDelta = (e: TurnEventBody): e is Delta => e.type === 'text' || e.type === 'reasoning'
+
+function appendCuts(cuts: number[], lastOffset: number, next: StoredEvent, { delta }: Delta): void {
   if (!next.c) {
-    cuts.push(next.o - lastOffset, (next.e as { delta: string }).delta.length)
+    cuts.push(next.o - lastOffset, delta.length)
     return
   }
-  cuts.push(next.c[0]! - lastOffset, ...next.c.slice(1))
+  cuts.push(next.c[0]! - lastOffset)
+  for (let i = 1; i < next.c.length; i++) cuts.push(next.c[i]!)
 }
 
 function cutAfter(event: StoredEvent, cuts: number[], offset: number): StoredEvent {

@@ -51,6 +51,8 @@ export interface EventLog {
 const FLUSH_MS = 25
 const RESERVE = 1_000_000
 const RETRY_MS = 1000
+/** Events of an open turn before its deltas are joined in memory. */
+const JOIN_AT = 2000
 
 /** The log over the local database; throws what the database throws at opening. */
 export async function createEventLog(
@@ -79,6 +81,8 @@ export async function createEventLog(
   function remember({ turn, event }: { turn: TurnRef; event: StoredEvent }): void {
     const known = turns.get(turn.turn_id)
     if (known) known.push(event)
+    // A long answer is held as text, not as the many events that it came in.
+    if (known && known.length >= JOIN_AT) turns.set(turn.turn_id, coalesce(known))
     if (event.e.type === 'turn_finished') turns.delete(turn.turn_id)
   }
 
@@ -164,7 +168,8 @@ export async function createEventLog(
       const events = list.map((item) => item.event)
       if (events.at(-1)!.e.type === 'turn_finished') {
         const before = turns.get(turnId) ?? await store.turnEvents(tx, turnId)
-        const fresh = events.filter((event) => !before.includes(event))
+        const newest = before.at(-1)?.o ?? 0
+        const fresh = events.filter((event) => event.o > newest)
         await store.replaceTurn(tx, list[0]!.turn, coalesce([...before, ...fresh]))
       } else await store.insert(tx, list[0]!.turn, coalesce(events))
     }

@@ -11,8 +11,10 @@ import type { Tools } from '../tools/service.ts'
 import type { Compaction } from './compaction.ts'
 import type { EventLog, TurnRef } from './event-log.ts'
 import { assemble, estimateTokens, type LoadAttachment, systemPromptOf } from './history.ts'
-import { extractMarkers, type ResolveMarker } from './markers.ts'
-import { advance, answerOf, type Call, isAnswered, messagesOf, type Progress, progressOf } from './progress.ts'
+import { closeTurn, type End } from './close-turn.ts'
+import type { ResolveMarker } from './markers.ts'
+import { costOf, untilAborted } from './model-call.ts'
+import { advance, type Call, isAnswered, type Progress, progressOf } from './progress.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
 
@@ -44,8 +46,6 @@ export type RunTurnDeps = {
 
 /** Why a running turn is stopped from outside; the reason of its abort signal. */
 export type StopReason = 'interrupted' | 'timeout' | 'stopping'
-
-type End = { state: 'completed' | 'failed' | 'interrupted'; error?: { class: FailureClass; message: string } }
 
 /**
  * Answers one turn: model call, tools, model call, … until the answer is final, a limit is met or a question must
@@ -326,49 +326,6 @@ export function createRunTurn(deps: RunTurnDeps) {
   }
 }
 
-/** Ends a turn: its transcript, its state and its last event become durable together, then readers hear of it. */
-export async function closeTurn(
-  deps: Pick<RunTurnDeps, 'store' | 'turns' | 'events' | 'resolveMarker' | 'log' | 'now'>,
-  turn: TurnRow,
-  ref: TurnRef,
-  progress: Progress,
-  end: End,
-  model: string | null,
-): Promise<void> {
-  const at = deps.now()
-  const resolve: ResolveMarker = (path) => deps.resolveMarker(ref.handle, path)
-  const answer = await extractMarkers(answerOf(progress), resolve)
-  const messages = messagesOf(progress, turn.id, at, { ...end, model })
-  const spoken = messages.findLast((message) => message.role === 'assistant')!
-  if (answer.attachments.length > 0) {
-    spoken.text = (await extractMarkers(spoken.text, resolve)).text
-    spoken.data.attachments = answer.attachments
-  }
-  const finished: TurnEventBody = {
-    type: 'turn_finished',
-    state: end.state,
-    text: answer.text,
-    ...(answer.attachments.length > 0 ? { attachments: answer.attachments } : {}),
-    model,
-    ...(end.error ? { error: end.error } : {}),
-  }
-  await deps.events.commit(async (tx) => {
-    const change = { state: end.state, used_model: model, text: answer.text, error: end.error ?? null, finished_at: at }
-    // Somebody else may have closed it a moment ago; a turn ends once.
-    if (!await deps.turns.close(tx, turn.id, change)) return { result: undefined }
-    await deps.store.addMessages(tx, ref.sid, messages, at)
-    for (const call of progress.calls) await deps.store.recordCall(tx, { ...call, sid: ref.sid, turn_id: turn.id, at })
-    return { result: undefined, turn: ref, events: [finished] }
-  })
-  if (end.state === 'failed') {
-    deps.log.warn('turn.failed', end.error?.message ?? 'failed', {
-      turn_id: turn.id,
-      session_id: ref.session_id,
-      class: end.error?.class,
-    })
-  }
-}
-
 const limit = (message: string): End => ({ state: 'failed', error: { class: 'limit', message } })
 
 function stopped(signal: AbortSignal): End {
@@ -389,32 +346,4 @@ function refusal(decision: string): string {
   if (decision === 'deny') return 'The owner declined this call. Do not try it again unless asked.'
   if (decision === 'expired') return 'Nobody answered the question in time, so this was not done.'
   return 'This was called off.'
-}
-
-function costOf(model: ResolvedModel, usage: Extract<ModelEvent, { type: 'finish' }>['usage']): number | null {
-  if (!model.price) return null
-  const cached = usage.cache_read_tokens ?? 0
-  const cachedPrice = model.price.cache_read_per_million ?? model.price.input_per_million
-  return ((usage.input_tokens - cached) * model.price.input_per_million + cached * cachedPrice +
-    usage.output_tokens * model.price.output_per_million) / 1e6
-}
-
-/** Ends when the signal aborts even if the provider does not, so that no turn hangs on a deaf upstream. */
-async function* untilAborted(stream: AsyncIterable<ModelEvent>, signal: AbortSignal): AsyncGenerator<ModelEvent> {
-  const iterator = stream[Symbol.asyncIterator]()
-  let stop: () => void = () => {}
-  const aborted = new Promise<{ done: true; value: undefined }>((resolve) => {
-    stop = () => resolve({ done: true, value: undefined })
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    while (!signal.aborted) {
-      const next = await Promise.race([iterator.next(), aborted])
-      if (next.done) return
-      yield next.value
-    }
-  } finally {
-    signal.removeEventListener('abort', stop)
-    void iterator.return?.(undefined)
-  }
 }

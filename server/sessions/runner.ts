@@ -1,9 +1,10 @@
 import type { Approvals } from '../approvals/service.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Log } from '../system/log.ts'
+import { closeTurn } from './close-turn.ts'
 import type { EventLog, TurnRef } from './event-log.ts'
 import { isAnswered, isUntouched, type Progress, progressOf } from './progress.ts'
-import { closeTurn, createRunTurn, type RunTurnDeps, type StopReason } from './run-turn.ts'
+import { createRunTurn, type RunTurnDeps, type StopReason } from './run-turn.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
 

@@ -34,6 +34,7 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
     if (input.text.trim() === '' && attachments.length === 0) {
       throw invalid('text', 'is empty; write something or attach a file')
     }
+    if (input.model) await deps.models.resolve(input.model)
     const turnInput: TurnInput = {
       text: input.text,
       ...(attachments.length > 0 ? { attachments } : {}),
@@ -57,7 +58,7 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
       }
       const open = await turns.open(session.sid, tx)
       const policy = options.policy ?? (session.queue_policy as QueuePolicy | null) ?? settings.queue_policy
-      const ref = (turnId: string) => (refOf(session, turnId))
+      const ref = (turnId: string) => refOf(session, turnId)
       const coalesce = options.coalesceMs ?? 0
 
       const joins = joinable(open, caller, policy, coalesce, at)

@@ -10,7 +10,7 @@ import { encodeFrame, sseResponse } from '../http/sse.ts'
 import { streamSignal } from '../http/stream-signal.ts'
 import type { Entry } from './entries.ts'
 import { frameOf, joinFrames } from './frames.ts'
-import { resumeFrom } from './routes.ts'
+import { Offset, resumeFrom } from './route-input.ts'
 import type { Sessions } from './service.ts'
 import type { System } from '../system/service.ts'
 
@@ -32,9 +32,7 @@ export const streamRoutes = (deps: Deps) =>
       scope: 'read',
       query: v.object({
         topics: v.optional(v.pipe(v.string(), v.maxLength(4000)), 'sessions,resources'),
-        after: v.optional(
-          v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'must be an offset of the event log'), v.transform(Number)),
-        ),
+        after: Offset,
       }),
       media: 'text/event-stream',
       returns: 'TurnEvent, ResourceEvent or SystemSnapshot by event name',
