@@ -30,6 +30,8 @@ export type Started = {
   link: string | undefined
   /** Resolves when somebody asked for a restart. */
   restartRequested: Promise<void>
+  /** Resolves when somebody asked over the API that the process ends. */
+  shutdownRequested: Promise<void>
   /** Tells the streams, finishes what is under way, writes everything; at most ten seconds. */
   stop(): Promise<void>
 }
@@ -62,6 +64,8 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
 
     let requestRestart: () => void = () => {}
     const restartRequested = new Promise<void>((resolve) => (requestRestart = resolve))
+    let requestShutdown: () => void = () => {}
+    const shutdownRequested = new Promise<void>((resolve) => (requestShutdown = resolve))
     const terminalToken = randomBytes(32).toString('base64url')
     const build = readBuild()
     const app = await createApp({
@@ -75,6 +79,7 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
       build,
       webRoot: join(import.meta.dirname, '..', 'web', 'build'),
       restart: requestRestart,
+      shutdown: requestShutdown,
       terminalToken,
     })
     undo.unshift(() => app.stop())
@@ -105,6 +110,7 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
       home,
       link,
       restartRequested,
+      shutdownRequested,
       async stop() {
         await removeRunFile(home)
         await app.stop()

@@ -38,7 +38,11 @@ export async function serve(args: string[], env: Environment, runtime: Runtime):
       process.exit(COULD_NOT_START)
     }
     greet(server)
-    const why = await Promise.race([stopRequested, server.restartRequested.then(() => 'restart' as const)])
+    const why = await Promise.race([
+      stopRequested,
+      server.shutdownRequested.then(() => 'stop' as const),
+      server.restartRequested.then(() => 'restart' as const),
+    ])
     await server.stop()
     if (why === 'stop') process.exit(0)
   }

@@ -3,6 +3,7 @@ export type SseFrame = { id?: string; event?: string; data: string } | { comment
 
 const encoder = new TextEncoder()
 const HELLO = encoder.encode(': hello\nretry: 2000\n\n')
+const HELLO_WITHOUT_RETRY = encoder.encode(': hello\n\n')
 const HEARTBEAT = encoder.encode(': hb\n\n')
 
 /** A frame as bytes. Encode once what many readers get. */
@@ -19,12 +20,13 @@ export function encodeFrame(frame: SseFrame): Uint8Array {
  * A `text/event-stream` response (spec conventions §4.2). Events are pulled one at a time as the client reads them, so
  * one that does not read stops the iteration. `return` of the iterator is called when the client goes, when `signal`
  * aborts and when the response is cancelled. Bytes are sent as they are: frames that `encodeFrame` made before.
+ * `retry: false` is for clients that know no such field.
  */
 export function sseResponse(
   events: AsyncIterable<SseFrame | Uint8Array>,
-  { signal, heartbeatMs = 5000 }: { signal: AbortSignal; heartbeatMs?: number },
+  { signal, heartbeatMs = 5000, retry = true }: { signal: AbortSignal; heartbeatMs?: number; retry?: boolean },
 ): Response {
-  return new Response(bytesOf(events, signal, heartbeatMs), {
+  return new Response(bytesOf(events, signal, heartbeatMs, retry ? HELLO : HELLO_WITHOUT_RETRY), {
     headers: {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-transform',
@@ -33,10 +35,21 @@ export function sseResponse(
   })
 }
 
+/** What is still to be called when a stream ends. */
+const endings = new WeakMap<ReadableStream, (() => void)[]>()
+
+/** Calls back when a response of `sseResponse` has ended, in whatever way; false for any other response. */
+export function afterStream(response: Response, callback: () => void): boolean {
+  const waiting = response.body && endings.get(response.body)
+  waiting?.push(callback)
+  return Boolean(waiting)
+}
+
 function bytesOf(
   events: AsyncIterable<SseFrame | Uint8Array>,
   signal: AbortSignal,
   heartbeatMs: number,
+  hello: Uint8Array,
 ): ReadableStream<Uint8Array> {
   const iterator = events[Symbol.asyncIterator]()
   let heartbeat: ReturnType<typeof setInterval> | undefined
@@ -49,10 +62,12 @@ function bytesOf(
     signal.removeEventListener('abort', abort)
     // A generator that waits inside `next` takes this only when that settles: the source must heed `signal` too.
     iterator.return?.()?.catch(() => {})
+    for (const callback of callbacks.splice(0)) callback()
   }
-  return new ReadableStream<Uint8Array>({
+  const callbacks: (() => void)[] = []
+  const stream = new ReadableStream<Uint8Array>({
     start(controller) {
-      controller.enqueue(HELLO)
+      controller.enqueue(hello)
       abort = () => {
         if (ended) return
         end()
@@ -84,6 +99,8 @@ function bytesOf(
     },
     cancel: end,
   })
+  endings.set(stream, callbacks)
+  return stream
 }
 
 const oneLine = (text: string): string => text.replace(/[\r\n\0]+/g, ' ')
