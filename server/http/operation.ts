@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { demand, type Scope } from '../auth/principal.ts'
 import { AppError, type ErrorCode, type FieldError } from '../errors.ts'
 import type { AppEnv } from './env.ts'
+import { endSignals } from './stream-signal.ts'
 
 type Schema = v.GenericSchema<unknown, unknown>
 type Out<S> = S extends Schema ? v.InferOutput<S> : never
@@ -56,6 +57,7 @@ export function operation<B extends Schema | undefined = undefined, Q extends Sc
     if (doc.query) c.req.addValidatedData('query', check(doc.query, c.req.query(), 'query'))
     if (doc.body) c.req.addValidatedData('json', check(doc.body, await readJson(c, doc.limit), 'body'))
     await next()
+    endSignals(c)
   }
   return Object.assign(middleware, { [DOC]: doc }) as never
 }

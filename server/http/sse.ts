@@ -26,23 +26,27 @@ export function sseResponse(
   events: AsyncIterable<SseFrame | Uint8Array>,
   { signal, heartbeatMs = 5000, retry = true }: { signal: AbortSignal; heartbeatMs?: number; retry?: boolean },
 ): Response {
-  return new Response(bytesOf(events, signal, heartbeatMs, retry ? HELLO : HELLO_WITHOUT_RETRY), {
+  const callbacks: (() => void)[] = []
+  const bytes = bytesOf(events, signal, heartbeatMs, retry ? HELLO : HELLO_WITHOUT_RETRY, callbacks)
+  const response = new Response(bytes, {
     headers: {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no',
     },
   })
+  endings.set(response, callbacks)
+  return response
 }
 
 /** What is still to be called when a stream ends. */
-const endings = new WeakMap<ReadableStream, (() => void)[]>()
+const endings = new WeakMap<Response, (() => void)[]>()
 
 /** Calls back when a response of `sseResponse` has ended, in whatever way; false for any other response. */
 export function afterStream(response: Response, callback: () => void): boolean {
-  const waiting = response.body && endings.get(response.body)
+  const waiting = endings.get(response)
   waiting?.push(callback)
-  return Boolean(waiting)
+  return waiting !== undefined
 }
 
 function bytesOf(
@@ -50,6 +54,7 @@ function bytesOf(
   signal: AbortSignal,
   heartbeatMs: number,
   hello: Uint8Array,
+  callbacks: (() => void)[],
 ): ReadableStream<Uint8Array> {
   const iterator = events[Symbol.asyncIterator]()
   let heartbeat: ReturnType<typeof setInterval> | undefined
@@ -64,8 +69,7 @@ function bytesOf(
     iterator.return?.()?.catch(() => {})
     for (const callback of callbacks.splice(0)) callback()
   }
-  const callbacks: (() => void)[] = []
-  const stream = new ReadableStream<Uint8Array>({
+  return new ReadableStream<Uint8Array>({
     start(controller) {
       controller.enqueue(hello)
       abort = () => {
@@ -99,8 +103,6 @@ function bytesOf(
     },
     cancel: end,
   })
-  endings.set(stream, callbacks)
-  return stream
 }
 
 const oneLine = (text: string): string => text.replace(/[\r\n\0]+/g, ' ')
