@@ -34,6 +34,17 @@ describe('the codec of stored events', () => {
     }
   })
 
+  it('joins a hundred thousand deltas in a moment and leaves what it was given as it was', () => {
+    const many = Array.from({ length: 100_000 }, (_, i) => text(i + 1, 'ab'))
+    const first = coalesce(many.slice(0, 2))
+    const before = structuredClone(first)
+    const begun = performance.now()
+    const joined = coalesce([...first, ...many.slice(2)])
+    assert.ok(performance.now() - begun < 2000)
+    assert.equal(textOf(joined).length, 200_000)
+    assert.deepEqual(first, before)
+  })
+
   it('takes a joined delta apart into the deltas that it was made of', () => {
     const plain = events.map(({ o, e }) => ({ o, e }))
     assert.deepEqual(coalesce(events).flatMap(expand).map(({ o, e }) => ({ o, e })), plain)
