@@ -198,6 +198,55 @@ test('a file is attached, sent and shown; a draft with it survives a reload', as
   await expect(answers().last()).toContainText('Look at this')
 })
 
+test('files are also taken by drop and by paste', async () => {
+  await newChat()
+  const files = page.getByRole('list', { name: 'Attached files' })
+  const give = (event: 'drop' | 'paste', name: string) =>
+    field().evaluate((node, [event, name]) => {
+      const data = new DataTransfer()
+      data.items.add(new File(['x'], name, { type: 'text/plain' }))
+      const options = { bubbles: true, cancelable: true }
+      node.dispatchEvent(
+        event === 'drop'
+          ? new DragEvent(event, { ...options, dataTransfer: data })
+          : new ClipboardEvent(event, { ...options, clipboardData: data }),
+      )
+    }, [event, name] as const)
+  await give('drop', 'dropped.txt')
+  await give('paste', 'pasted.txt')
+  await expect(files.getByRole('listitem')).toHaveCount(2)
+  await files.getByRole('button', { name: 'Remove dropped.txt' }).click()
+  await files.getByRole('button', { name: 'Remove pasted.txt' }).click()
+  await expect(files).toHaveCount(0)
+})
+
+test('a conversation is exported as a file', async () => {
+  await list().getByRole('link', { name: 'First question' }).first().click()
+  await expect(answers().first()).toHaveText('First question')
+  await page.getByRole('button', { name: 'Actions of this conversation' }).click()
+  const download = page.waitForEvent('download')
+  await page.getByRole('menuitem', { name: 'Export as Markdown' }).click()
+  expect((await download).suggestedFilename()).toMatch(/\.md$/)
+})
+
+test('slash commands run from the text field, and a text that is none is sent', async () => {
+  await newChat()
+  await field().fill('/mod')
+  await expect(page.getByRole('listbox', { name: 'Commands' }).getByRole('option')).toHaveCount(1)
+  await field().press('Enter')
+  await page.getByLabel('Search models').fill('built')
+  await page.getByLabel('Search models').press('Enter')
+  await expect(page.getByRole('button', { name: 'Model: Built-in assistant' })).toBeVisible()
+  await say('what is 2^10?')
+  await expect(answers().last()).toContainText('1024')
+  await say('/nosuchcommand')
+  await expect(transcript().getByText('/nosuchcommand').first()).toBeVisible()
+  await idle()
+  await say('/clear')
+  await page.getByRole('dialog').getByRole('button', { name: 'Empty it' }).click()
+  await expect(page.getByRole('heading', { name: 'What can I do for you?' })).toBeVisible()
+})
+
 test('a call that needs approval is answered by keyboard', async () => {
   upstream.script(
     { kind: 'tool', name: 'notes_create', arguments: { title: 'Plants', content: 'water them' } },
@@ -250,8 +299,8 @@ test('conversations are renamed, pinned, found, deleted and brought back', async
   await list().getByRole('link', { name: 'Rename me' }).hover()
   await open('Rename me').click()
   await page.getByRole('menuitem', { name: 'Rename' }).click()
-  await list().getByLabel('Title').fill('A better name')
-  await list().getByLabel('Title').press('Enter')
+  await list().getByLabel('Title', { exact: true }).fill('A better name')
+  await list().getByLabel('Title', { exact: true }).press('Enter')
   await expect(page.getByRole('heading', { name: 'A better name' }).first()).toBeVisible()
 
   await open('A better name').click()

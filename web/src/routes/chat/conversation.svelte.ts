@@ -1,10 +1,11 @@
 import { SvelteSet } from 'svelte/reactivity'
 import { ApiError } from '$lib/api/client.ts'
-import type { CommandResult, Decision, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
+import type { Decision, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
 import { toast } from '$lib/ui/toast.svelte.ts'
 import { explain } from '$lib/errors.ts'
 import type { QueuePolicy, Session, SessionContext } from '$shared/sessions.ts'
 import type { TurnEvent } from '$shared/turn-events.ts'
+import { CommandLine } from './command-line.svelte.ts'
 import { Composer } from './composer.svelte.ts'
 import { keep, kept, randomId } from './drafts.ts'
 import { Outbox, type Outgoing } from './outbox.svelte.ts'
@@ -23,6 +24,7 @@ export class Conversation {
   readonly transcript: Transcript
   readonly composer: Composer
   readonly outbox: Outbox
+  readonly commands: CommandLine
   #api: SessionsApi
   #open = new SvelteSet<string>()
   #session = $state<Session>()
@@ -32,8 +34,6 @@ export class Conversation {
   #missing = $state(false)
   #fresh = $state(false)
   #stopping = $state(false)
-  #reply = $state<CommandResult & { command: string }>()
-  #running = $state<string>()
 
   /** Without an id, a new conversation that the server hears of with its first message. */
   constructor(api: SessionsApi, id?: string) {
@@ -43,6 +43,7 @@ export class Conversation {
     this.transcript = new Transcript((before) => api.messages(this.id, before, before === undefined ? 50 : 100))
     this.composer = new Composer(id ?? 'new', api)
     this.outbox = new Outbox(this.id, api, (turn) => this.#acknowledged(turn))
+    this.commands = new CommandLine(this.id, api, (name) => this.#commanded(name))
     this.#edit = kept<Edit | undefined>(`edit.${this.id}`, undefined)
     if (this.#fresh) this.transcript.begin()
   }
@@ -76,16 +77,6 @@ export class Conversation {
 
   get stopping(): boolean {
     return this.#stopping
-  }
-
-  /** What the last slash command answered. */
-  get reply(): (CommandResult & { command: string }) | undefined {
-    return this.#reply
-  }
-
-  /** The slash command that is at work. */
-  get runningCommand(): string | undefined {
-    return this.#running
   }
 
   /** Messages on their way that the transcript does not show yet. */
@@ -159,7 +150,7 @@ export class Conversation {
       this.#fresh = false
       this.composer.rename(this.id)
     }
-    this.#reply = undefined
+    this.commands.close()
     this.outbox.add(draft, model)
   }
 
@@ -258,36 +249,15 @@ export class Conversation {
     await this.refresh()
   }
 
-  async run(name: string, arg?: string): Promise<void> {
-    this.#running = name
-    this.#reply = undefined
-    try {
-      this.#reply = { command: name, ...(await this.#carryOut(name, arg)) }
-      await this.refresh()
-    } catch (error) {
-      const { what, mend } = explain(error)
-      this.#reply = { command: name, text: [what, mend].filter(Boolean).join(' ') }
-    } finally {
-      this.#running = undefined
-    }
-  }
-
-  async #carryOut(name: string, arg?: string): Promise<CommandResult> {
-    if (name === 'compact') return this.#api.compact(this.id)
-    if (name !== 'clear') return this.#api.run(this.id, name, arg)
-    await this.#api.clear(this.id)
-    await this.transcript.load()
-    return { text: 'This conversation is empty again.' }
-  }
-
-  closeReply(): void {
-    this.#reply = undefined
-  }
-
   close(): void {
     this.transcript.close()
     this.composer.close()
     this.outbox.close()
+  }
+
+  async #commanded(name: string): Promise<void> {
+    if (name === 'clear' || name === 'reset') await this.transcript.load()
+    await this.refresh()
   }
 
   /** The stream brings the turn; should it have missed it, the log has it. */

@@ -148,7 +148,9 @@ export class Transcript {
 
   /** The queue as the server now has it: order, removals and changed texts. */
   setQueue(items: readonly { turn_id: string; text: string; position: number }[]): void {
-    this.#waiting = items.map((item) => {
+    // An answer that was overtaken by the stream may still list a turn that has begun.
+    const begun = new Set(this.#turns.map((turn) => turn.id))
+    this.#waiting = items.filter((item) => !begun.has(item.turn_id)).map((item) => {
       const known = this.#waiting.find((turn) => turn.id === item.turn_id) ?? emptyTurn(item.turn_id, Date.now())
       return { ...known, state: 'queued', position: item.position, input: { ...known.input, text: item.text } }
     })
