@@ -37,7 +37,13 @@ class Highlighter {
       const core = await (this.#core ??= load())
       if (!core.getLoadedLanguages().includes(name)) await core.loadLanguage(await loadGrammar(name))
       await idle()
-      const { tokens } = core.codeToTokens(code, { lang: name, theme: 'css-variables' })
+      const { tokens } = core.codeToTokens(code, {
+        lang: name,
+        theme: 'css-variables',
+        // A line that takes longer stays as it is and spoils those after it; the first one compiles the grammar.
+        tokenizeTimeLimit: 4000,
+        tokenizeMaxLineLength: 2000,
+      })
       const lines = tokens.map((line) => line.map((token) => span(token.content, token.color)).join(''))
       this.#done.set(key, lines.join('\n'))
       if (this.#done.size > REMEMBERED) this.#done.delete(this.#done.keys().next().value!)
