@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 import { createApp } from './app.ts'
 import { removeRunFile, writeRunFile } from './cli/run-file.ts'
 import type { Environment } from './config/environment.ts'
+import { homeOf } from './config/home.ts'
 import { loadConfig } from './config/load.ts'
 import { lockHome } from './db/lock.ts'
 import { migrate } from './db/migrate.ts'
@@ -38,13 +38,6 @@ export type Started = {
 
 /** How long requests in flight may take after the streams were told to end. */
 const GRACE_MS = 3000
-
-/** The home folder: `--home`, `GATEHOUSE_HOME`, or the XDG data folder. */
-export function homeOf(env: Environment, flag: unknown): string {
-  if (typeof flag === 'string' && flag !== '') return resolve(flag)
-  if (env.GATEHOUSE_HOME) return resolve(env.GATEHOUSE_HOME)
-  return join(env.XDG_DATA_HOME ?? join(homedir(), '.local', 'share'), 'gatehouse')
-}
 
 /** Opens the home and listens. Throws with a message for people when the home is in use, or the address taken. */
 export async function start({ env, flags, runtime, stdout }: StartOptions): Promise<Started> {
