@@ -1,22 +1,38 @@
+import type { AttachmentInput, QueuePolicy } from '../../shared/sessions.ts'
+import type { Attachment } from '../../shared/turn-events.ts'
+import type { Models } from '../models/service.ts'
+import type { Tools } from '../tools/service.ts'
+import type { Compaction } from './compaction.ts'
+import type { Runner } from './runner.ts'
 import { type Caller } from '../auth/principal.ts'
 import { invalid, notFound } from '../errors.ts'
-import type { EventLog, TurnRef, Tx } from './event-log.ts'
+import type { TurnRef } from './entries.ts'
+import type { EventLog, Tx } from './event-log.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
 
+/** What the verbs are built from. */
+export type SessionsDeps = {
+  store: SessionStore
+  turns: TurnStore
+  events: EventLog
+  runner: Runner
+  compaction: Compaction
+  models: Models
+  tools: Tools
+  /** Checks that an attachment is a file that this handle may use; throws `invalid_input`. */
+  attach(caller: Caller, attachment: AttachmentInput, field: string): Promise<Attachment>
+  systemPrompt: () => string
+  settings: () => { queue_policy: QueuePolicy; max_queue: number; auto_title: boolean }
+  bus: Bus
+  now: () => number
+}
+
 export type Access = ReturnType<typeof createAccess>
 
 /** What all verbs begin and end with: is it the caller's own, and who must hear of the change. */
-export function createAccess(
-  { store, turns, events, bus, now }: {
-    store: SessionStore
-    turns: TurnStore
-    events: EventLog
-    bus: Bus
-    now: () => number
-  },
-) {
+export function createAccess({ store, turns, events, bus, now }: SessionsDeps) {
   return { own, ownTurn, changed, newSession, commitOnly }
 
   /** Another handle's session is as unknown as none. */

@@ -1,5 +1,5 @@
 import type { FailureClass, TurnEventBody } from '../../shared/turn-events.ts'
-import type { TurnRef } from './event-log.ts'
+import type { TurnRef } from './entries.ts'
 import { extractMarkers, type ResolveMarker } from './markers.ts'
 import { answerOf, messagesOf, type Progress } from './progress.ts'
 import type { RunTurnDeps } from './run-turn.ts'

@@ -1,7 +1,8 @@
 import type { TurnEventBody } from '../../shared/turn-events.ts'
 import type { ModelMessage } from '../models/provider.ts'
 import type { ResolvedModel } from '../models/service.ts'
-import type { EventLog, TurnRef } from './event-log.ts'
+import type { TurnRef } from './entries.ts'
+import type { EventLog } from './event-log.ts'
 import { assemble, estimateTokens } from './history.ts'
 import type { Message, SessionRow, SessionStore } from './store.ts'
 

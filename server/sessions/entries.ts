@@ -1,5 +1,10 @@
 import type { TurnEvent } from '../../shared/turn-events.ts'
-import type { Filter } from './event-log.ts'
+
+/** Where an event belongs. */
+export type TurnRef = { sid: number; session_id: string; handle: string; turn_id: string }
+
+/** What a reader follows: one session, or everything of a handle (optionally only some of its sessions). */
+export type Filter = { handle: string; sid?: number; session_ids?: ReadonlySet<string> }
 
 /** A published event and where it belongs; encodings are made once, however many readers there are. */
 export type Entry = {

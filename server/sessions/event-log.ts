@@ -3,15 +3,9 @@ import type { Db } from '../db/open.ts'
 import { unwritable } from '../db/sql-error.ts'
 import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
 import type { Log } from '../system/log.ts'
-import { createEntries, type Entry } from './entries.ts'
+import { createEntries, type Entry, type Filter, type TurnRef } from './entries.ts'
 import { coalesce, type StoredEvent } from './event-codec.ts'
 import { createSegmentStore } from './segment-store.ts'
-
-/** Where an event belongs. */
-export type TurnRef = { sid: number; session_id: string; handle: string; turn_id: string }
-
-/** What a reader follows: one session, or everything of a handle (optionally only some of its sessions). */
-export type Filter = { handle: string; sid?: number; session_ids?: ReadonlySet<string> }
 
 /** The transaction of a commit. Each store that takes part narrows it to its own tables, hence no type here. */
 // oxlint-disable-next-line no-explicit-any

@@ -3,9 +3,8 @@ import type { Session, Turn } from '../../shared/sessions.ts'
 import type { TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
-import { type Access, parseMid, refOf } from './access.ts'
+import { type Access, parseMid, refOf, type SessionsDeps } from './access.ts'
 import type { createSendMessage } from './send-message.ts'
-import type { SessionsDeps } from './service.ts'
 import { toTurn } from './turn-store.ts'
 
 /** What changes which part of a conversation the model and the reader see; the log keeps all of it. */

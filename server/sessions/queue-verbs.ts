@@ -1,7 +1,6 @@
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
-import type { Access } from './access.ts'
-import type { SessionsDeps } from './service.ts'
+import type { Access, SessionsDeps } from './access.ts'
 import { toTurn } from './turn-store.ts'
 
 /** What waits in a session: look, order, remove, rewrite. */

@@ -1,7 +1,7 @@
 import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
 import { coalesce, expand, firstOffset, sliceAfter, type StoredEvent } from './event-codec.ts'
-import type { Filter, TurnRef } from './event-log.ts'
+import type { Filter, TurnRef } from './entries.ts'
 
 export type SegmentTables = {
   turn_segments: { last_offset: number; first_offset: number; sid: number; turn_id: string; events: string }

@@ -4,8 +4,7 @@ import type { AttachmentInput, QueuePolicy, SendMessageInput, Session, Turn } fr
 import type { Attachment, TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
-import { type Access, refOf } from './access.ts'
-import type { SessionsDeps } from './service.ts'
+import { type Access, refOf, type SessionsDeps } from './access.ts'
 import { toTurn, type TurnRow } from './turn-store.ts'
 
 export type SendOptions = {

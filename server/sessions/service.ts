@@ -1,48 +1,18 @@
 import { ulid } from 'ulid'
-import type {
-  AttachmentInput,
-  CreateSessionInput,
-  QueuePolicy,
-  Session,
-  Turn,
-  UpdateSessionInput,
-} from '../../shared/sessions.ts'
-import { type Attachment, isFinal } from '../../shared/turn-events.ts'
+import type { CreateSessionInput, Session, Turn, UpdateSessionInput } from '../../shared/sessions.ts'
+import { isFinal } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
-import type { Bus } from '../bus/bus.ts'
 import { AppError, invalid } from '../errors.ts'
-import type { Models } from '../models/service.ts'
-import type { Tools } from '../tools/service.ts'
-import { createAccess } from './access.ts'
-import type { Compaction } from './compaction.ts'
-import type { EventLog } from './event-log.ts'
+import { createAccess, type SessionsDeps } from './access.ts'
 import { createHistoryVerbs } from './history-verbs.ts'
 import { createQueueVerbs } from './queue-verbs.ts'
-import type { Runner } from './runner.ts'
 import { createSendMessage } from './send-message.ts'
-import type { SessionStore } from './store.ts'
 import { createTranscriptVerbs } from './transcript-verbs.ts'
-import { toTurn, type TurnStore } from './turn-store.ts'
+import { toTurn } from './turn-store.ts'
 
 export type { SendOptions, Sent } from './send-message.ts'
 
 export type Sessions = ReturnType<typeof createSessions>
-
-export type SessionsDeps = {
-  store: SessionStore
-  turns: TurnStore
-  events: EventLog
-  runner: Runner
-  compaction: Compaction
-  models: Models
-  tools: Tools
-  /** Checks that an attachment is a file that this handle may use; throws `invalid_input`. */
-  attach(caller: Caller, attachment: AttachmentInput, field: string): Promise<Attachment>
-  systemPrompt: () => string
-  settings: () => { queue_policy: QueuePolicy; max_queue: number; auto_title: boolean }
-  bus: Bus
-  now: () => number
-}
 
 /** Everything that a caller may do with conversations. Each verb works only on sessions of the caller's handle. */
 export function createSessions(deps: SessionsDeps) {
