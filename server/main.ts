@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 import process from 'node:process'
 import { readEnvironment } from './config/environment.ts'
+import { keepCompiled } from './runtime/compile-cache.ts'
 import { currentRuntime } from './runtime/current.ts'
+
+keepCompiled(readEnvironment().XDG_CACHE_HOME)
 
 // Without a command it serves, and only that is quick to start: the rest loads the terminal client.
 const [command] = process.argv.slice(2)
