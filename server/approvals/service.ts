@@ -6,7 +6,7 @@ import type { Approval, ApprovalDecision } from '../../shared/approvals.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
 import { AppError, notFound } from '../errors.ts'
-import type { TurnRef } from '../sessions/entries.ts'
+import type { TurnRef } from '../sessions/event-log.ts'
 import type { EventLog } from '../sessions/event-log.ts'
 import { type ApprovalRow, type ApprovalTables, createApprovalStore } from './store.ts'
 

@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
 import type { Approval } from '../../shared/approvals.ts'
-import type { TurnRef } from '../sessions/entries.ts'
+import type { TurnRef } from '../sessions/event-log.ts'
 
 export type ApprovalTables = {
   approvals: {

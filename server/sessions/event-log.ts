@@ -7,6 +7,8 @@ import { createEntries, type Entry, type Filter, type TurnRef } from './entries.
 import { coalesce, type StoredEvent } from './event-codec.ts'
 import { createSegmentStore } from './segment-store.ts'
 
+export type { Filter, TurnRef } from './entries.ts'
+
 /** The transaction of a commit. Each store that takes part narrows it to its own tables, hence no type here. */
 // oxlint-disable-next-line no-explicit-any
 export type Tx = Transaction<any>
@@ -45,6 +47,8 @@ export interface EventLog {
 const FLUSH_MS = 25
 const RESERVE = 1_000_000
 const RETRY_MS = 1000
+/** How long a stopping server tries to write what is pending. */
+const CLOSE_MS = 3000
 /** Events of an open turn before its deltas are joined in memory. */
 const JOIN_AT = 2000
 
@@ -233,7 +237,9 @@ export async function createEventLog(
     async close() {
       clearTimeout(flushTimer)
       if (pending.length > 0 || jobs.length > 0) {
-        await Promise.race([drain(), new Promise((resolve) => setTimeout(resolve, 3000))])
+        let timer: ReturnType<typeof setTimeout> | undefined
+        await Promise.race([drain(), new Promise((resolve) => timer = setTimeout(resolve, CLOSE_MS))])
+        clearTimeout(timer)
       }
       entries.close()
     },

@@ -199,7 +199,9 @@ export function createRunner(
       for (const timer of timers.values()) clearTimeout(timer)
       for (const { abort } of active.values()) abort.abort('stopping' satisfies StopReason)
       const all = Promise.allSettled([...active.values()].map(({ done }) => done))
-      await Promise.race([all, new Promise((resolve) => setTimeout(resolve, STOP_MS))])
+      let timer: ReturnType<typeof setTimeout> | undefined
+      await Promise.race([all, new Promise((resolve) => timer = setTimeout(resolve, STOP_MS))])
+      clearTimeout(timer)
     },
   }
 }
