@@ -33,6 +33,7 @@ import { modelsTools } from './models/tools.ts'
 import { createCommands } from './openagent/commands.ts'
 import { openagentRoutes } from './openagent/routes.ts'
 import { createSockets } from './openagent/socket.ts'
+import { openapiRoutes } from './openapi/routes.ts'
 import type { RequestInfo, SocketHandlers } from './runtime/port.ts'
 import { createSecrets } from './secrets/service.ts'
 import { createCompaction } from './sessions/compaction.ts'
@@ -267,6 +268,8 @@ export async function createApp(deps: Deps) {
       },
     }),
   )
+
+  api.route('/', openapiRoutes({ routes: () => api.routes, version: build.version }))
 
   const files = createStatic({ root: deps.webRoot })
   const isPublic = publicPaths(api.routes)

@@ -1,0 +1,38 @@
+import type { JsonSchema } from './answers.ts'
+
+type Shape = {
+  $ref?: string
+  type?: string
+  const?: unknown
+  enum?: unknown[]
+  anyOf?: Shape[]
+  oneOf?: Shape[]
+  properties?: Record<string, Shape>
+  required?: string[]
+  items?: Shape
+  minItems?: number
+  minimum?: number
+  default?: unknown
+}
+
+/** The smallest value that a schema describes: what must be there, and nothing else. */
+export function sampleOf(schema: JsonSchema, name = 'text'): unknown {
+  const shape = schema as Shape
+  if ('const' in shape) return shape.const
+  if (shape.enum) return shape.enum[0]
+  if (shape.default !== undefined) return shape.default
+  const choice = (shape.anyOf ?? shape.oneOf)?.[0]
+  if (choice) return sampleOf(choice as JsonSchema, name)
+  if (shape.type === 'object') {
+    const required = shape.required ?? []
+    return Object.fromEntries(
+      required.map((key) => [key, sampleOf((shape.properties?.[key] ?? {}) as JsonSchema, key)]),
+    )
+  }
+  if (shape.type === 'array') {
+    return shape.minItems ? [sampleOf((shape.items ?? {}) as JsonSchema, name)] : []
+  }
+  if (shape.type === 'number' || shape.type === 'integer') return shape.minimum ?? 1
+  if (shape.type === 'boolean') return true
+  return name
+}
