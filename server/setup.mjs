@@ -21,7 +21,21 @@ once('node_modules/.setup', lock, () => {
   console.error('setup: installing packages')
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
 })
+refuseOldNode()
 if (process.argv.includes('--ui')) buildUi()
+
+/** Where no Node comes with the packages, as on macOS, the system's runs the server, which is TypeScript as it stands. */
+function refuseOldNode() {
+  const packaged = existsSync(join(BINARIES, 'node')) || existsSync(join(BINARIES, 'node.cmd'))
+  const otherRuntime = ['prestart:deno', 'prestart:bun'].includes(process.env.npm_lifecycle_event)
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (packaged || otherRuntime || major > 22 || (major === 22 && minor >= 18)) return
+  console.error(
+    `Gatehouse runs on Node 22.18 or newer; this is ${process.version}. ` +
+      'Install a newer one, or use "npm run start:deno" or "npm run start:bun".',
+  )
+  process.exit(1)
+}
 
 function buildUi() {
   if (!existsSync('web/vite.config.ts')) {
@@ -33,7 +47,7 @@ function buildUi() {
   const state = hash([lock, ...sources.flatMap((file) => [file, readFileSync(file)])])
   once('web/build/.setup', state, () => {
     console.error('setup: building the control UI')
-    run('vite', ['build', '--logLevel', 'warn'], 'web')
+    run('vite', ['build', '--logLevel', 'warn'], { cwd: 'web', quiet: true })
   })
 }
 
@@ -45,15 +59,18 @@ function once(stamp, state, work) {
   writeFileSync(stamp, state)
 }
 
-function run(command, args, cwd = '.') {
-  const { status, error } = spawnSync(command, args, {
+/** A quiet command is heard only when it fails. */
+function run(command, args, { cwd = '.', quiet = false } = {}) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
     cwd,
     // stdout belongs to the program that runs after the set-up.
-    stdio: ['ignore', 2, 2],
+    stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 2, 2],
+    encoding: 'utf8',
     shell: process.platform === 'win32',
     env: { ...process.env, PATH: `${BINARIES}${delimiter}${process.env.PATH ?? ''}` },
   })
   if (status === 0) return
+  if (quiet) console.error(`${stdout ?? ''}${stderr ?? ''}`)
   console.error(`setup: "${command} ${args.join(' ')}" failed${error ? `: ${error.message}` : ''}`)
   process.exit(status || 1)
 }

@@ -18,7 +18,7 @@ import { type Example, EXAMPLES, NOTES } from './examples.ts'
  * Fills a new home with example notes and conversations, all but the notes through the API, so that nothing is there
  * that a person could not have made. Leaves the scripted model connected, which obeys prompts such as `slow: 50`.
  */
-export async function seed(home: string): Promise<void> {
+async function seed(home: string): Promise<void> {
   await mkdir(home, { recursive: true, mode: 0o700 })
   const lock = await lockHome(home)
   try {
@@ -115,4 +115,4 @@ async function converse(api: Api, { id, title, pinned = false, questions }: Exam
   if (pinned) await api('PATCH', `/api/sessions/${id}`, { pinned })
 }
 
-if (import.meta.main) await seed(resolve(process.argv[2] ?? '.dev-home'))
+await seed(resolve(process.argv[2] ?? '.dev-home'))
