@@ -28,6 +28,7 @@ export type CommandResult = {
 export type ModelOption = { runtime_id: string; label: string; subtitle?: string; default?: boolean }
 export type UploadedFile = { path: string; filename: string; mime_type?: string; size?: number; kind?: string }
 export type Decision = 'allow_once' | 'allow_session' | 'allow_always' | 'deny'
+export type AvailableModel = { id: string; display_name?: string; kind?: string }
 export type ConnectProvider = { name: string; api_key?: string; base_url?: string }
 
 /** Sessions, their turns and queues, and the little of models that a conversation needs. */
@@ -98,12 +99,13 @@ export const connecting = (fetch?: Fetch) => {
       client.post<{ ok: boolean; model?: string; response?: string }>(`/api/providers/${id}/test`, { model }, {
         timeout: 60_000,
       }),
+    /** Models that can hold a conversation. */
     availableModels: async (id: number | string) => {
-      const answer = await client.get<{ models: ({ id: string; display_name?: string } | string)[] }>(
+      const answer = await client.get<{ models: AvailableModel[] }>(
         '/api/models/available',
         { query: { provider_id: id }, timeout: 60_000 },
       )
-      return answer.models.map((model) => (typeof model === 'string' ? { id: model } : model))
+      return answer.models.filter((model) => model.kind === undefined || model.kind === 'llm')
     },
     addModel: (providerId: number | string, model: string) =>
       client.post('/api/models', { provider_id: providerId, model, enabled: true, is_classifier: true }),

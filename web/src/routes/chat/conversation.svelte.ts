@@ -263,11 +263,15 @@ export class Conversation {
   /** The stream brings the turn; should it have missed it, the log has it. */
   #acknowledged({ turn_id }: SentTurn): void {
     void this.refresh()
-    setTimeout(() => {
-      const known = [...this.transcript.turns, ...this.transcript.waiting].some((turn) => turn.id === turn_id)
-      if (known) this.outbox.forget(turn_id)
-      else void this.transcript.load()
+    if (this.#shows(turn_id)) return this.outbox.forget(turn_id)
+    setTimeout(async () => {
+      if (!this.#shows(turn_id)) await this.transcript.load()
+      this.outbox.forget(turn_id)
     }, PATIENCE)
+  }
+
+  #shows(turnId: string): boolean {
+    return [...this.transcript.turns, ...this.transcript.waiting].some((turn) => turn.id === turnId)
   }
 
   /** Another tab may have asked the last question again, which hides its old answer: only the server knows. */
