@@ -1,10 +1,13 @@
 import { html } from 'hono/html'
-import type { JsonSchema } from './answers.ts'
+import { answerSchema, type JsonSchema } from './answers.ts'
 import type { Document, Operation, Parameter, Response } from './document.ts'
 import { sampleOf } from './sample.ts'
 
 type Html = ReturnType<typeof html>
 type Entry = { method: string; path: string; operation: Operation }
+
+/** What the examples expect. */
+const SHELL = 'export GATEHOUSE_URL=http://localhost:8765\nexport GATEHOUSE_TOKEN=…'
 
 /** The whole reference as one page that works without scripts; `docs.js` adds the search. */
 export function docsPage(document: Document): Html {
@@ -31,7 +34,7 @@ export function docsPage(document: Document): Html {
               disabled>
             <kbd>/</kbd>
           </search>
-          <p class="files"><a href="openapi.json">openapi.json</a> <a href="openapi.yaml">openapi.yaml</a></p>
+          <p class="files">OpenAPI <a href="openapi.json">JSON</a> <a href="openapi.yaml">YAML</a></p>
         </header>
         <div class="columns">
           <nav aria-label="Groups of operations">
@@ -44,10 +47,9 @@ export function docsPage(document: Document): Html {
           </nav>
           <main id="reference" tabindex="-1">
       <section class="intro">
-        <p>${document.info.description}</p>
+        <p>${prose(document.info.description)}</p>
         <p>Send an API key with every request. The examples read two variables of the shell:</p>
-        <pre tabindex="0"><code>export GATEHOUSE_URL=http://localhost:8765
-    export GATEHOUSE_TOKEN=…</code></pre>
+        <pre tabindex="0"><code>${SHELL}</code></pre>
         <p>A key has scopes: <code>read</code> looks, <code>chat</code> talks, <code>admin</code> does everything. Without
         a valid key the answer is 401, without the scope 403.</p>
         <p class="keys"><kbd>/</kbd> searches, <kbd>↓</kbd> <kbd>↑</kbd> move between operations, <kbd>Enter</kbd> opens
@@ -97,7 +99,7 @@ function operationBlock({ method, path, operation }: Entry): Html {
         )
         : ''}
       <h3>Answers</h3>
-      <table><thead><tr><th>Status</th><th>What</th></tr></thead><tbody>
+      <table class="answers"><thead><tr><th>Status</th><th>What</th></tr></thead><tbody>
       ${Object.entries(responses).map(([status, response]) => answerRow(status, response))}
       </tbody></table>
       <h3>Example</h3>
@@ -139,10 +141,12 @@ const parameterTable = (parameters: Parameter[]): Html =>
   `
 
 function answerRow(status: string, { description, content = {} }: Response): Html {
+  // Words that are a shape would only say again what the type says.
+  const shape = Object.keys(content).length > 0 && answerSchema(description)
   return html`
     <tr>
       <td><code>${status}</code></td>
-      <td>${prose(description)}
+      <td>${shape ? '' : prose(description)}
     ${Object.entries(content).map(([media, { schema }]) =>
       media === 'application/problem+json'
         ? html`
