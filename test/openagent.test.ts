@@ -421,6 +421,151 @@ describe('a WebSocket of an OpenAgent client', () => {
   })
 })
 
+describe('commands', () => {
+  it('are listed for menus, and each gets one answer on the socket', async () => {
+    await serve()
+    const { commands } = await app.json<{ commands: Record<string, unknown>[] }>('/api/commands')
+    assert.deepEqual(Object.keys(commands[0]!).sort(), [
+      'arg_source',
+      'description',
+      'help_text',
+      'help_visible',
+      'menu_visible',
+      'name',
+    ])
+    const socket = await dial()
+    for (const { name } of commands.filter(({ name }) => name !== 'restart')) {
+      const from = socket.frames.length
+      socket.send({ type: 'command', name, session_id: 'untouched' })
+      const result = await socket.next(is('command_result'), from)
+      assert.ok(result.text.length > 3, String(name))
+    }
+    socket.send({ type: 'command', name: 'dance' })
+    assert.equal((await socket.next((frame) => /Unknown/.test(frame.text))).text, 'Unknown command: dance')
+    assert.equal(socket.frames.filter(is('command_result')).length, commands.length)
+    const { sessions } = await app.json<{ sessions: unknown[] }>('/api/sessions')
+    assert.deepEqual(sessions, [], 'asking about a conversation does not begin it')
+  })
+
+  it('stop what runs, tell what waits, and forget what was said', async () => {
+    await serve()
+    const socket = await dial()
+    const run = async (name: string, arg?: string) => {
+      const from = socket.frames.length
+      socket.send({ type: 'command', name, session_id: 's', arg })
+      return await socket.next(is('command_result'), from)
+    }
+    socket.send({ type: 'text_final', session_id: 's', text: 'slow: 300' })
+    socket.send({ type: 'text_final', session_id: 's', text: 'waits' })
+    await socket.next(is('delta'))
+    assert.equal((await run('status')).text, 'Busy. 1 waiting. 1 conversation.')
+    assert.equal((await run('queue')).text, '1. waits')
+    assert.equal((await run('stop')).text, 'Stopped.')
+    await socket.turns(2)
+    const context = await run('context')
+    assert.equal(context.context.session_id, 's')
+    assert.match((await run('usage')).text, /^This month: /)
+    assert.equal((await run('clear')).text, 'The conversation starts anew.')
+    assert.deepEqual((await app.json<{ messages: unknown[] }>('/api/sessions/s/runs')).messages, [])
+    const picker = (await run('model')).picker
+    assert.deepEqual([picker.command, picker.options[0].value, picker.options[0].active], ['model', 'default', true])
+    assert.match((await run('model', 'no:such')).text, /no:such is not connected. Choose one of/)
+    assert.equal((await run('model', 'builtin:rules')).text, 'This conversation now uses builtin:rules.')
+    assert.equal((await app.json<{ runtime_id: string }>('/api/sessions/s/model')).runtime_id, 'builtin:rules')
+    await run('model', 'default')
+    assert.equal((await app.json<{ runtime_id: null }>('/api/sessions/s/model')).runtime_id, null)
+  })
+
+  it('fold a conversation, with the frames of it before the result', async () => {
+    await serve()
+    for (let i = 0; i < 5; i++) await app.ask('s', `message ${i}`)
+    const socket = await dial()
+    socket.send({ type: 'session_open', session_id: 's' })
+    socket.send({ type: 'command', name: 'compact', session_id: 's' })
+    const result = await socket.next(is('command_result'))
+    assert.match(result.text, /folded/)
+    const types = shape(socket.frames, 's')
+    assert.deepEqual(types.filter((type) => type !== 'context_report'), [
+      'session_compacted',
+      'session_compacted',
+      'command_result',
+    ])
+    assert.ok(types.includes('context_report'))
+    const phases = socket.frames.filter(is('session_compacted')).map((frame) => frame.phase)
+    assert.deepEqual(phases, ['running', 'done'])
+  })
+
+  it('approve or decline a call from the socket', async () => {
+    const write = (path: string) => toolCall('notes.create', { path, content: 'x' })
+    await serve(scripted([write('a.md'), 'Done.', write('b.md'), 'Not done.']))
+    const socket = await dial()
+    socket.send({ type: 'text_final', session_id: 's', text: 'write it' })
+    const question = await socket.next(is('approval'))
+    assert.equal(question.arguments.path, 'a.md')
+    socket.send({ type: 'text_final', session_id: 's', text: '/approve' })
+    assert.equal((await socket.next(is('queued'))).position, 1)
+    socket.send({ type: 'command', name: 'approve', session_id: 's' })
+    await socket.turns(1)
+    assert.deepEqual(socket.frames.filter(is('command_result')).map((frame) => frame.text), [
+      'Approved once: notes.create',
+    ])
+    assert.equal(socket.frames.find(is('response'))!.text, 'Done.')
+    const second = await socket.next((frame) => frame.type === 'approval' && frame !== question)
+    socket.send({ type: 'approval', approval_id: second.approval_id, decision: 'deny' })
+    await socket.turns(2)
+    assert.equal(socket.frames.filter(is('response'))[1]!.text, 'Not done.')
+  })
+
+  it('run over REST, each under its own scope', async () => {
+    await serve()
+    const { secret } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'r', scopes: ['read'] } })
+    const post = (name: string, json: unknown, token?: string) =>
+      app.request(`/api/commands/${name}`, { method: 'POST', json, ...(token ? { token } : {}) })
+    assert.match((await (await post('help', {})).json() as { text: string }).text, /\/compact: /)
+    assert.equal((await post('dance', {})).status, 404)
+    assert.equal((await post('stop', {})).status, 400)
+    assert.equal((await post('context', {})).status, 400)
+    assert.equal((await post('restart', {}, secret)).status, 403)
+    assert.equal((await post('status', { session_id: 's' }, secret)).status, 200)
+    assert.equal(app.restarts.length, 0)
+    assert.equal((await post('restart', {})).status, 200)
+    await until(() => app.restarts.length === 1, 'the restart begins')
+    const update = await app.request('/api/update', { method: 'POST' })
+    assert.deepEqual(await update.json(), { updated: false, version: '0.0.0-test' })
+    assert.deepEqual(await app.json('/api/terminals'), { terminals: [] })
+  })
+})
+
+describe('POST /api/chat', () => {
+  it('answers in one request and says whether the session is new', async () => {
+    await serve()
+    const chat = (json: unknown, status?: number) =>
+      app.json<Record<string, unknown>>('/api/chat', { json, ...(status ? { status } : {}) })
+    const { session_id, ...first } = await chat({ message: 'hello' })
+    assert.deepEqual(first, {
+      response: 'You said: hello',
+      model: 'builtin:rules',
+      errored: false,
+      created: true,
+      state: 'completed',
+    })
+    assert.equal((await chat({ message: 'again', session_id })).created, false)
+    const failed = await chat({ message: 'fail: invalid', session_id })
+    assert.equal(failed.errored, true)
+    assert.match(String(failed.response), /^Error: /)
+    await chat({ message: ' ' }, 400)
+    await chat({}, 400)
+    await chat({ message: 'x', session_id: 'a/b' }, 400)
+  })
+
+  it('refuses a session that is still answering', async () => {
+    await serve()
+    await app.json('/api/sessions/s/messages', { json: { text: 'slow: 300' } })
+    const refused = await app.request('/api/chat', { method: 'POST', json: { message: 'hi', session_id: 's' } })
+    assert.equal(refused.status, 409)
+  })
+})
+
 describe('the outbox of a socket', () => {
   it('cuts a client that leaves no room for too long and tells it where to resume', async () => {
     await serve()

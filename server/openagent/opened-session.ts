@@ -35,6 +35,8 @@ type Said = {
 }
 
 const MAX_ATTACHMENTS = 32
+/** Characters of base64. */
+const MAX_PICTURE = 4 * 1024 * 1024
 const MAX_SYSTEM_PROMPT = 32_768
 /** How OpenAgent's app marks the system prompt of a session, which its wire has no field for. */
 const SYSTEM_MARK = /^\[system\]\s*/
@@ -106,8 +108,7 @@ export function createOpenedSession(deps: OpenedSessionDeps) {
 
     async say(text: string, said: Said): Promise<void> {
       if (said.source === 'system' && SYSTEM_MARK.test(text)) return instruct(text.replace(SYSTEM_MARK, ''))
-      if (reader) reader.keep()
-      else {
+      if (!reader?.keep()) {
         await ensure()
         await show(false)
       }
@@ -141,6 +142,9 @@ export function createOpenedSession(deps: OpenedSessionDeps) {
     },
 
     snapshot({ stream, data }: ClientFrameOf<'video_frame'>): void {
+      if (data.length > MAX_PICTURE) {
+        throw invalid('data', `is longer than ${MAX_PICTURE} characters; send a smaller picture`)
+      }
       const bytes = new Uint8Array(Buffer.from(data, 'base64'))
       if (bytes[0] !== 0xff || bytes[1] !== 0xd8) throw invalid('data', 'must be a JPEG picture in base64')
       snapshots.set(stream, bytes)

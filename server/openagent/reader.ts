@@ -9,8 +9,8 @@ import { joinDeltas, translate, type View } from './translate.ts'
 
 /** One socket's reading of one session's log. */
 export type Reader = {
-  /** Whether it goes on after the turn that is open now. */
-  keep(): void
+  /** Goes on after the turn that is open now; false when it has ended already. */
+  keep(): boolean
   /** Resolves when what has been published so far was handed to the socket. */
   caughtUp(): Promise<void>
   /** No frame follows. */
@@ -43,6 +43,7 @@ export function createReader(deps: ReaderDeps): Reader {
   const { sessions, caller, session_id, out, own } = deps
   const abort = new AbortController()
   let { view, from: position, temporary } = deps
+  let over = false
   let delivering: Promise<void> = Promise.resolve()
 
   run().catch((error: unknown) => {
@@ -59,7 +60,8 @@ export function createReader(deps: ReaderDeps): Reader {
       let finished = false
       delivering = deliver(batch.map((entry) => entry.event)).then((value) => void (finished = value))
       await delivering
-      if (abort.signal.aborted || (finished && temporary)) return
+      over = abort.signal.aborted || (finished && temporary)
+      if (over) return
     }
   }
 
@@ -96,7 +98,10 @@ export function createReader(deps: ReaderDeps): Reader {
   }
 
   return {
-    keep: () => void (temporary = false),
+    keep() {
+      temporary = false
+      return !over
+    },
     async caughtUp() {
       // Readers are woken by microtasks, so after this one they have what was published.
       await new Promise((resolve) => setTimeout(resolve, 0))
