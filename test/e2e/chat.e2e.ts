@@ -291,6 +291,20 @@ test('what is written offline is kept, also through a reload, and sent once when
   await field().fill('')
 })
 
+test('a conversation that was begun offline is listed, and begins by itself when the server is back', async () => {
+  await newChat()
+  await context.setOffline(true)
+  await say('Begun offline')
+  await expect(page.getByText(/sent when the server can be reached/)).toBeVisible()
+  await newChat()
+  await expect(list().getByRole('heading', { name: 'Not sent yet' })).toBeVisible()
+  await context.setOffline(false)
+  await expect(list().getByRole('heading', { name: 'Not sent yet' })).toHaveCount(0, { timeout: 15_000 })
+  await list().getByRole('link', { name: 'Begun offline' }).click()
+  await expect(answers().last()).toHaveText('Begun offline')
+  await expect(answers()).toHaveCount(1)
+})
+
 test('conversations are renamed, pinned, found, deleted and brought back', async () => {
   await newChat()
   await say('Rename me')
