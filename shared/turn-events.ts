@@ -77,7 +77,8 @@ export type TurnEventBody =
     decision: 'allow_once' | 'allow_session' | 'allow_always' | 'deny' | 'expired' | 'cancelled'
     by: string
   }
-  | { type: 'usage'; model: string; usage: TokenUsage; cost_usd: number | null }
+  /** `cut`: the model call ended before its answer was whole. */
+  | { type: 'usage'; model: string; usage: TokenUsage; cost_usd: number | null; cut?: true }
   | { type: 'retry'; attempt: number; after_ms: number; reason: string; class: FailureClass }
   | {
     type: 'compaction'

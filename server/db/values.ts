@@ -20,7 +20,8 @@ export function bindable(parameters: readonly unknown[]): SqlValue[] {
 function bindOne(value: unknown, index: number): SqlValue {
   switch (typeof value) {
     case 'string':
-      return value
+      // SQLite's text ends at a NUL: what comes behind it would be lost.
+      return value.includes('\0') ? value.replaceAll('\0', '\ufffd') : value
     case 'number':
       if (Number.isSafeInteger(value)) return BigInt(value)
       if (Number.isFinite(value)) return value

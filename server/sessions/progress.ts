@@ -69,7 +69,7 @@ export function advance(progress: Progress, event: TurnEventBody): void {
       if (call) call.result = { ok: event.ok, text: event.result, duration_ms: event.duration_ms }
       return
     case 'usage':
-      if (step) step.complete = true
+      if (step && !event.cut) step.complete = true
       progress.calls.push({ model: event.model, usage: event.usage, cost_usd: event.cost_usd })
       progress.cost_usd += event.cost_usd ?? 0
       return

@@ -1,6 +1,7 @@
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { Access, SessionsDeps } from './access.ts'
+import { plainText } from './plain-text.ts'
 import { toTurn } from './turn-store.ts'
 
 /** What waits in a session: look, order, remove, rewrite. */
@@ -43,7 +44,7 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
         if (!waiting || waiting.state !== 'queued' || waiting.started_at !== null) {
           throw new AppError('conflict', 'This message does not wait any more')
         }
-        await turns.update(tx, turnId, { input: { ...waiting.input, text } })
+        await turns.update(tx, turnId, { input: { ...waiting.input, text: plainText(text) } })
         return { result: undefined }
       })
       changed(session, 'updated')

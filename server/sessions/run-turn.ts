@@ -16,6 +16,7 @@ import { closeTurn, type End } from './close-turn.ts'
 import type { ResolveMarker } from './markers.ts'
 import { costOf, untilAborted } from './model-call.ts'
 import { advance, type Call, isAnswered, type Progress, progressOf } from './progress.ts'
+import { plainDeltas, plainText } from './plain-text.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
 
@@ -140,6 +141,7 @@ export function createRunTurn(deps: RunTurnDeps) {
           for (const body of bodies) advance(progress, body)
           begun = true
         }
+        const plain = plainDeltas()
         const calls: ToolCall[] = []
         let end: Extract<ModelEvent, { type: 'finish' | 'failed' }> | undefined
         const onRetry = (retry: { attempt: number; after_ms: number; reason: string; class: FailureClass }) =>
@@ -147,8 +149,12 @@ export function createRunTurn(deps: RunTurnDeps) {
         for await (const event of untilAborted(streamWithRetries(resolved, request, signal, onRetry), signal)) {
           if (event.type === 'finish' || event.type === 'failed') end = event
           else if (event.type === 'tool_call') calls.push(event)
-          else if (begun) emit(event)
-          else await show(event)
+          else {
+            const delta = plain(event.delta)
+            if (delta === '') continue
+            if (begun) emit({ type: event.type, delta })
+            else await show({ type: event.type, delta })
+          }
         }
         if (end?.type === 'failed' && end.class === 'context_overflow' && attempt === 0 && !begun) {
           const compacted = await deps.compaction.run(ref, session, resolved, signal, emit)
@@ -163,12 +169,12 @@ export function createRunTurn(deps: RunTurnDeps) {
               input_tokens: 0,
               output_tokens: estimateTokens(progress.steps.at(-1)?.text ?? ''),
               estimated: true,
-            })
+            }, true)
           }
           return { class: 'network', message: 'Stopped.' }
         }
         if (!end || end.type === 'failed') {
-          if (end?.usage) recordUsage(resolved, end.usage)
+          if (end?.usage) recordUsage(resolved, end.usage, true)
           return {
             class: end?.class ?? 'network',
             message: end?.message ?? 'The model ended its answer without a word.',
@@ -227,9 +233,13 @@ export function createRunTurn(deps: RunTurnDeps) {
       }
     }
 
-    function recordUsage(resolved: ResolvedModel, usage: Extract<ModelEvent, { type: 'finish' }>['usage']): void {
+    function recordUsage(
+      resolved: ResolvedModel,
+      usage: Extract<ModelEvent, { type: 'finish' }>['usage'],
+      cut?: true,
+    ): void {
       const cost = costOf(resolved, usage)
-      emit({ type: 'usage', model: resolved.runtime_id, usage, cost_usd: cost })
+      emit({ type: 'usage', model: resolved.runtime_id, usage, cost_usd: cost, ...(cut ? { cut } : {}) })
     }
 
     async function runCalls(open: Call[]): Promise<'done' | 'suspended'> {
@@ -287,7 +297,7 @@ export function createRunTurn(deps: RunTurnDeps) {
         call_id: call.call_id,
         name: call.name,
         ok: output.ok,
-        result: output.text,
+        result: plainText(output.text),
         duration_ms: duration,
       })
     }

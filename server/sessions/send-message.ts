@@ -5,6 +5,7 @@ import type { Attachment, TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
 import { type Access, refOf, type SessionsDeps } from './access.ts'
+import { plainText } from './plain-text.ts'
 import { toTurn, type TurnRow } from './turn-store.ts'
 
 export type SendOptions = {
@@ -35,7 +36,7 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
     }
     if (input.model) await deps.models.resolve(input.model)
     const turnInput: TurnInput = {
-      text: input.text,
+      text: plainText(input.text),
       ...(attachments.length > 0 ? { attachments } : {}),
       ...(input.author ? { author: input.author } : {}),
       ...(options.source ? { source: options.source } : {}),
@@ -93,7 +94,7 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
         first: interrupt,
         at,
       })
-      const title = session.title === null && settings.auto_title ? titleOf(input.text) : undefined
+      const title = session.title === null && settings.auto_title ? titleOf(turnInput.text) : undefined
       await store.update(tx, session.sid, { last_active_at: at, ...(title ? { title } : {}) })
       const position = interrupt ? open.length - waiting : open.length
       return {
