@@ -5,7 +5,7 @@ import { createBus } from '../server/bus/bus.ts'
 import { answerOf, say as sayTo } from '../server/duragent/turns.ts'
 import { AppError } from '../server/errors.ts'
 import { delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
-import { framesOf, type TestApp, testApp } from './support/app.ts'
+import { framesOf, OWNER_TOKEN, type TestApp, testApp } from './support/app.ts'
 
 const opened: TestApp[] = []
 const open = async (options: Parameters<typeof testApp>[0] = {}): Promise<TestApp> => {
@@ -217,6 +217,28 @@ describe('Duragent’s stream', () => {
     assert.equal(await answered(app, id), 'One')
   })
 
+  it('a connection that breaks stops the turn as well, and none that a reader finished', async () => {
+    const app = await open({ model: scripted(['Whole.', ['One', delay(20_000), ' two']]) })
+    const id = await begin(app, { on_disconnect: 'pause' })
+    const url = `${await app.listen()}/api/v1/sessions/${id}/stream`
+    const abort = new AbortController()
+    const send = (text: string) =>
+      fetch(url, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${OWNER_TOKEN}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ content: text }),
+        signal: abort.signal,
+      })
+    assert.equal((await read(await send('first'))).at(-1)!.event, 'done')
+    const response = await send('second')
+    await assert.rejects(async () => {
+      for await (const frame of framesOf(response)) if (frame.event === 'token') abort.abort()
+    })
+    assert.equal(await answered(app, id), 'One')
+    const { messages } = await app.json<{ messages: { content: string }[] }>(`/api/v1/sessions/${id}/messages`)
+    assert.deepEqual(messages.map((message) => message.content), ['first', 'Whole.', 'second', 'One'])
+  })
+
   it('a server that stops tells the reader with a last event', async () => {
     const app = await testApp({ model: scripted([['One', delay(20_000)]]), flags: { name: 'My Agent' } })
     const id = await begin(app)
@@ -321,5 +343,5 @@ async function answered(app: TestApp, id: string): Promise<string | undefined> {
   const { messages } = await app.json<{ messages: { role: string; content: string }[] }>(
     `/api/v1/sessions/${id}/messages`,
   )
-  return messages.find((message) => message.role === 'assistant')?.content
+  return messages.findLast((message) => message.role === 'assistant')?.content
 }
