@@ -60,7 +60,7 @@ describe('the routes', () => {
     }
   })
 
-  it('those for administrators refuse a key that may only read and chat', async () => {
+  it('those that change or administer refuse a key that may only read', async () => {
     const { secret } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'guest', scopes: ['read'] } })
     for (const { method, path, handler } of documented()) {
       const { scope } = docOf(handler)!

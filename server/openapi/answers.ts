@@ -29,6 +29,16 @@ export const ANSWERS: Record<string, string> = {
   follow: 'TurnEvent',
 }
 
+/** Further good answers of operations that have more than one, by status. */
+export const OTHER_ANSWERS: Record<string, Record<string, string>> = {
+  createSession: { 200: 'Session' },
+  sendMessage: { 200: 'Turn' },
+  chat: { 202: '{response, model, errored, session_id, created, state}' },
+  sendAgentMessage: { 202: '{session_id, call_id, command}' },
+  approveAgentCall: { 202: '{status, call_id, command}' },
+}
+
+/** A reference to one of the schemas that the document names. */
 export const refTo = (name: string): JsonSchema => ({ $ref: `#/components/schemas/${name}` })
 
 /**

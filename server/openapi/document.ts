@@ -1,6 +1,6 @@
 import { AppError, type ErrorCode } from '../errors.ts'
 import { docOf, type OperationDoc } from '../http/operation.ts'
-import { ANSWERS, answerSchema, type JsonSchema, refTo } from './answers.ts'
+import { ANSWERS, answerSchema, type JsonSchema, OTHER_ANSWERS, refTo } from './answers.ts'
 import { COMPONENTS } from './schemas.ts'
 
 /** A route as the router holds it; several handlers may stand under one path. */
@@ -191,7 +191,11 @@ function success(doc: OperationDoc, convert: Convert): Record<string, Response> 
     ? convert(doc.returns)
     : (json ? answerSchema(ANSWERS[doc.id] ?? words) : undefined) ??
       (media === 'application/json' ? {} : { type: 'string' })
-  return { [status]: { description: words, content: { [media]: { schema } } } }
+  const others = Object.entries(OTHER_ANSWERS[doc.id] ?? {}).map(([other, shape]) => [
+    other,
+    { description: shape, content: { 'application/json': { schema: answerSchema(shape) ?? {} } } },
+  ])
+  return { ...Object.fromEntries(others), [status]: { description: words, content: { [media]: { schema } } } }
 }
 
 function failures(doc: OperationDoc, tag: string): Record<string, Response> {
