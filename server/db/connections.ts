@@ -24,7 +24,8 @@ type Cached<S> = { statement: S; pace: Pace }
 
 /**
  * Whether a statement is let onto the event loop. One that took long goes to another thread for a while, and for
- * longer each time; a single stall may have been the machine's, so it is tried again.
+ * longer each time. A single stall may have been the machine's, and a hop to a thread holds the write lock for longer
+ * than most statements run, so it takes two in a row, or one that nobody could miss.
  */
 class Pace {
   #scans: boolean
@@ -41,7 +42,7 @@ class Pace {
   }
 
   took(ms: number): void {
-    if (ms > 20 || (ms > 4 && this.#last > 4)) {
+    if (ms > 100 || (ms > 4 && this.#last > 4)) {
       this.#pause = Math.min(this.#pause * 2, 600_000)
       this.#until = performance.now() + this.#pause
     }
@@ -125,7 +126,7 @@ export class QuickReader {
     const plan = this.#db.prepare(`explain query plan ${sql}`) as unknown as BlockingStatement
     const steps = plan.all([])
     reset(plan)
-    return steps.some(({ detail }) => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail)))
+    return steps.some(isScan)
   }
 
   close(): void {
@@ -171,7 +172,7 @@ export class Connection {
   async execute(sql: string, args: Bound): Promise<Result> {
     return this.#using(sql, async (entry) => {
       if (entry.statement.reader) {
-        const rows = await stepAll(entry.statement, args)
+        const rows = entry.pace.slow ? await stepAll(entry.statement, args) : rowsNow(entry, args)
         return { rows, changes: rows.length, lastInsertRowid: 0n }
       }
       if (!entry.pace.slow) {
@@ -211,7 +212,14 @@ export class Connection {
     await this.#cache.breathe()
     const statement = (await this.#db.prepare(sql)) as ThreadedStatement
     statement.safeIntegers(true)
-    return this.#cache.put(sql, statement)
+    return this.#cache.put(sql, statement, /^\s*(select|with)\b/i.test(sql) && (await this.#scans(sql)))
+  }
+
+  async #scans(sql: string): Promise<boolean> {
+    const plan = (await this.#db.prepare(`explain query plan ${sql}`)) as ThreadedStatement
+    const steps = [...iterateNow(plan, [])]
+    reset(plan)
+    return steps.some(isScan)
   }
 
   async #using<T>(sql: string, work: (entry: Cached<ThreadedStatement>) => Promise<T>): Promise<T> {
@@ -230,6 +238,30 @@ export class Connection {
  * `get` is what the binding resets after.
  */
 const reset = (explain: AnyStatement) => void explain.get([])
+
+/** Whether a step of a query plan reads a whole table, sorts or recurses. */
+const isScan = ({ detail }: RawRow): boolean => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail))
+
+/** Rows of a short statement, right on the event loop: a hop to another thread would hold the write lock far longer. */
+function rowsNow({ statement, pace }: Cached<ThreadedStatement>, args: Bound): Row[] {
+  const start = performance.now()
+  const rows = readable([...iterateNow(statement, args)])
+  pace.took(performance.now() - start)
+  return rows
+}
+
+type IterateNow = (this: AnyStatement, args: Bound) => Iterable<RawRow>
+let blockingIterate: IterateNow | undefined
+
+/** The threaded binding has no blocking way to rows; that of the other one works, for both wrap the same native statement. */
+function iterateNow(statement: AnyStatement, args: Bound): Iterable<RawRow> {
+  if (!blockingIterate) {
+    const db = new BlockingDatabase(':memory:')
+    blockingIterate = (db.prepare('select 1') as unknown as { iterate: IterateNow }).iterate
+    db.close()
+  }
+  return blockingIterate.call(statement, args)
+}
 
 async function stepAll(statement: ThreadedStatement, args: Bound): Promise<Row[]> {
   const rows: RawRow[] = []

@@ -14,7 +14,8 @@ export type TurnRow = Omit<Selectable<SessionTables['turns']>, 'input' | 'caller
   error: { class: string; message: string } | null
 }
 
-export const OPEN = ['queued', 'running', 'awaiting_approval'] as const
+/** Written out, for with parameters SQLite can't tell that the index of open turns covers it, and would sort. */
+const isOpen = sql<boolean>`state in ('queued', 'running', 'awaiting_approval')`
 
 /** The queue of every session, and what became of each turn. */
 export function createTurnStore(database: Db) {
@@ -30,11 +31,11 @@ export function createTurnStore(database: Db) {
 
     /** Open turns of a session in the order in which they run. */
     open: async (sid: number, tx?: Tx): Promise<TurnRow[]> =>
-      (await select(tx).where('sid', '=', sid).where('state', 'in', OPEN).orderBy('ord').execute()).map(toTurnRow),
+      (await select(tx).where('sid', '=', sid).where(isOpen).orderBy('ord').execute()).map(toTurnRow),
 
     /** What would run next; nothing while a turn of the session runs or waits for an answer. */
     next: async (sid: number): Promise<TurnRow | undefined> => {
-      const row = await select().where('sid', '=', sid).where('state', 'in', OPEN).orderBy('ord').limit(1)
+      const row = await select().where('sid', '=', sid).where(isOpen).orderBy('ord').limit(1)
         .executeTakeFirst()
       return row && row.state === 'queued' ? toTurnRow(row) : undefined
     },
@@ -117,7 +118,7 @@ export function createTurnStore(database: Db) {
       },
     ): Promise<boolean> => {
       const result = await tx.updateTable('turns').set({ ...end, error: end.error && JSON.stringify(end.error) })
-        .where('id', '=', id).where('state', 'in', OPEN).executeTakeFirst()
+        .where('id', '=', id).where(isOpen).executeTakeFirst()
       return result.numUpdatedRows > 0n
     },
 
