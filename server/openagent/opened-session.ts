@@ -71,9 +71,12 @@ export function createOpenedSession(deps: OpenedSessionDeps) {
   async function show(temporary: boolean): Promise<void> {
     const { open, offset } = await sessions.messages(caller, id, { limit: 1 })
     const live = liveTurns(open)
-    if (!live && temporary) return
-    follow(offset, live?.view, temporary)
-    if (!live) return
+    if (!live) {
+      // A reader that is there already has not missed anything; only what is shown anew is read anew.
+      if (!temporary && !reader?.keep()) follow(offset)
+      return
+    }
+    follow(offset, live.view, temporary)
     const { frames, started_at, updated_at } = live
     out.send({ type: 'live_state', session_id: id, active: true, frames, started_at, updated_at, offset })
   }
