@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { FailureClass, TurnEventBody } from '../../shared/turn-events.ts'
 import type { Approvals } from '../approvals/service.ts'
 import type { ModelEvent, ToolCall } from '../models/provider.ts'
@@ -45,6 +46,9 @@ export type RunTurnDeps = {
   log: Log
   now: () => number
 }
+
+/** Between two tries to write on a full disk. */
+const RETRY_MS = 1000
 
 /** Why a running turn is stopped from outside; the reason of its abort signal. */
 export type StopReason = 'interrupted' | 'timeout' | 'stopping'
@@ -137,7 +141,14 @@ export function createRunTurn(deps: RunTurnDeps) {
         // On disk before anybody sees it: after a crash, a question whose answer had begun is not asked again.
         const show = async (first: TurnEventBody): Promise<void> => {
           const bodies: TurnEventBody[] = [{ type: 'step', index, model: resolved.runtime_id }, first]
-          await events.commit(() => Promise.resolve({ result: undefined, turn: ref, events: bodies }))
+          const write = () => events.commit(() => Promise.resolve({ result: undefined, turn: ref, events: bodies }))
+          // On a full disk the model waits, rather than being asked and paid again.
+          for (let written = false; !written;) {
+            written = await write().then(() => true, (error) => {
+              if (!unwritable(error) || signal.aborted) throw error
+              return setTimeout(RETRY_MS, false)
+            })
+          }
           for (const body of bodies) advance(progress, body)
           begun = true
         }
