@@ -72,9 +72,9 @@ describe('Duragent’s agents', () => {
 
     const bad = await app.request('/api/v1/sessions', { method: 'POST', json: {} })
     assert.equal(bad.status, 400)
-    const { type, errors } = await bad.json() as { type: string; errors: { pointer: string }[] }
+    const { type, errors } = await bad.json() as { type: string; errors: unknown[] }
     assert.equal(type, 'urn:duragent:problem:bad-request')
-    assert.equal(errors[0]!.pointer, '/agent')
+    assert.deepEqual(errors, [{ pointer: '/agent', message: 'is missing' }])
 
     const stranger = await app.request('/api/v1/agents', { token: null })
     assert.equal(stranger.status, 401)

@@ -67,11 +67,17 @@ function check(schema: Schema, value: unknown, where: string): object {
   if (result.success) return result.output as object
   const errors: FieldError[] = result.issues.slice(0, 20).map((issue) => ({
     pointer: '/' + (issue.path ?? []).map((step) => String(step.key)).join('/'),
-    message: issue.message,
+    message: messageOf(issue),
   }))
   const first = errors[0]!
   const field = first.pointer.slice(1).replaceAll('/', '.') || where
   throw new AppError('invalid_input', `${field}: ${first.message}`, { errors })
+}
+
+/** The validator has no words of ours for a field that is missing, or that it does not know. */
+function messageOf({ message, expected }: v.BaseIssue<unknown>): string {
+  if (!message.startsWith('Invalid key:')) return message
+  return expected === 'never' ? 'is not known here; leave it out' : 'is missing'
 }
 
 const MAX_DEPTH = 64
