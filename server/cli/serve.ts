@@ -26,6 +26,10 @@ export async function serve(args: string[], env: Environment, runtime: Runtime):
   if (flags.help) return void process.stdout.write(HELP)
   delete flags.help
 
+  // Whoever read the output may go (`gatehouse | head`); the server stays.
+  process.stdout.on('error', () => {})
+  process.stderr.on('error', () => {})
+
   let signalled: () => void = () => {}
   const stopRequested = new Promise<'stop'>((resolve) => (signalled = () => resolve('stop')))
   runtime.onSignal(signalled)

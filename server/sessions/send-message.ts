@@ -112,12 +112,13 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
 
     if (sent.created || sent.session.title !== null) changed(sent.session, sent.created ? 'created' : 'updated')
     if (sent.interrupt) void runner.interrupt(sent.session.sid)
-    const turn = await turns.get(sent.turnId)
+    const open = await turns.open(sent.session.sid)
     runner.wake(sent.session.sid)
-    const position = (await turns.open(sent.session.sid)).findIndex((row) => row.id === sent.turnId)
+    const position = open.findIndex((row) => row.id === sent.turnId)
+    const turn = open[position] ?? await turns.get(sent.turnId)
     return {
       turn: toTurn(turn!, sent.session.id, position < 0 ? null : position),
-      session: await store.view(sent.session),
+      session: await store.view(sent.session, open.length > 0),
       created: sent.created,
       replayed: sent.replayed,
     }

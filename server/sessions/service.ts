@@ -2,13 +2,14 @@ import { ulid } from 'ulid'
 import type { CreateSessionInput, Session, Turn, UpdateSessionInput } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
-import { AppError, invalid } from '../errors.ts'
+import { AppError, invalid, notFound } from '../errors.ts'
 import { createAccess, type SessionsDeps } from './access.ts'
 import { createHistoryVerbs } from './history-verbs.ts'
 import { createQueueVerbs } from './queue-verbs.ts'
 import { createSendMessage } from './send-message.ts'
 import { createTranscriptVerbs } from './transcript-verbs.ts'
-import { toTurn } from './turn-store.ts'
+import type { SessionRow } from './store.ts'
+import { toTurn, type TurnRow } from './turn-store.ts'
 
 export type { SendOptions, Sent } from './send-message.ts'
 
@@ -23,7 +24,11 @@ export function createSessions(deps: SessionsDeps) {
 
   async function turn(caller: Caller, turnId: string): Promise<Turn> {
     const { row, session } = await ownTurn(caller, turnId)
-    const position = isFinal(row.state) ? null : (await turns.open(row.sid)).findIndex((open) => open.id === turnId)
+    return asSeen(row, session)
+  }
+
+  async function asSeen(row: TurnRow, session: SessionRow): Promise<Turn> {
+    const position = isFinal(row.state) ? null : (await turns.open(row.sid)).findIndex((open) => open.id === row.id)
     return toTurn(row, session.id, position)
   }
 
@@ -42,7 +47,7 @@ export function createSessions(deps: SessionsDeps) {
         limit: of.limit + 1,
         parent,
         before: parseCursor(of.cursor),
-        title: of.q,
+        text: of.q,
       })
       const page = rows.slice(0, of.limit)
       const last = rows.length > of.limit ? page.at(-1)!.place : undefined
@@ -53,7 +58,11 @@ export function createSessions(deps: SessionsDeps) {
     },
 
     /** Throws `not_found` for somebody else's too. */
-    get: async (caller: Caller, id: string): Promise<Session> => store.view(await own(caller, id)),
+    async get(caller: Caller, id: string): Promise<Session> {
+      const session = await store.find(caller.handle, id)
+      if (!session) throw notFound('session', id)
+      return session
+    },
 
     /** Creates the session, or answers the one that the id already names. */
     async create(
@@ -141,16 +150,17 @@ export function createSessions(deps: SessionsDeps) {
     async wait(caller: Caller, turnId: string, signal: AbortSignal): Promise<Turn> {
       const after = events.head()
       const { row, session } = await ownTurn(caller, turnId)
-      if (!isFinal(row.state)) {
-        for await (const batch of events.follow({ handle: session.handle, sid: session.sid }, after, signal)) {
-          if (
-            batch.some(({ event }) =>
-              event.turn_id === turnId && (event.type === 'turn_finished' || event.type === 'approval')
-            )
-          ) break
-        }
+      if (isFinal(row.state)) return toTurn(row, session.id, null)
+      for await (const batch of events.follow({ handle: session.handle, sid: session.sid }, after, signal)) {
+        if (
+          batch.some(({ event }) =>
+            event.turn_id === turnId && (event.type === 'turn_finished' || event.type === 'approval')
+          )
+        ) break
       }
-      return turn(caller, turnId)
+      const then = await turns.get(turnId)
+      if (!then) throw notFound('turn', turnId)
+      return asSeen(then, session)
     },
 
     /** Stops what runs or waits for an answer; resolves once that is written. */

@@ -42,6 +42,11 @@ export function createSessionStore(database: Db) {
     number
   >`exists (select 1 from turns t where t.sid = sessions.sid and t.state in ('queued', 'running', 'awaiting_approval'))`
 
+  const idOf = async (sid: number | null): Promise<string | null> =>
+    sid === null
+      ? null
+      : (await db.selectFrom('sessions').select('id').where('sid', '=', sid).executeTakeFirst())?.id ?? null
+
   return {
     get: (handle: string, id: string): Promise<SessionRow | undefined> =>
       db.selectFrom('sessions').selectAll().where('handle', '=', handle).where('id', '=', id).executeTakeFirst(),
@@ -49,13 +54,18 @@ export function createSessionStore(database: Db) {
     bySid: (sid: number): Promise<SessionRow | undefined> =>
       db.selectFrom('sessions').selectAll().where('sid', '=', sid).executeTakeFirst(),
 
-    async view(row: SessionRow): Promise<Session> {
-      const extra = await db.selectFrom('sessions').select(live.as('live')).where('sid', '=', row.sid)
-        .executeTakeFirst()
-      const parent = row.parent_sid === null
-        ? undefined
-        : await db.selectFrom('sessions').select('id').where('sid', '=', row.parent_sid).executeTakeFirst()
-      return toSession(row, extra?.live === 1, parent?.id ?? null)
+    /** As clients read it, in one query: no read is asked for more often. */
+    async find(handle: string, id: string): Promise<Session | undefined> {
+      const row = await db.selectFrom('sessions').selectAll().select(live.as('live')).where('handle', '=', handle)
+        .where('id', '=', id).executeTakeFirst()
+      return row && toSession(row, row.live === 1, await idOf(row.parent_sid))
+    },
+
+    /** `isLive` when the caller knows whether a turn of it is open. */
+    async view(row: SessionRow, isLive?: boolean): Promise<Session> {
+      const known = isLive ?? (await db.selectFrom('sessions').select(live.as('live')).where('sid', '=', row.sid)
+            .executeTakeFirst())?.live === 1
+      return toSession(row, known, await idOf(row.parent_sid))
     },
 
     /** Newest first, pinned ones before; `before` is the place of the last row seen. */
@@ -64,7 +74,8 @@ export function createSessionStore(database: Db) {
       limit: number
       parent?: number
       before?: { pinned: number; at: number; sid: number }
-      title?: string
+      /** In the title or in a message. */
+      text?: string
     }): Promise<{ session: Session; place: { pinned: number; at: number; sid: number } }[]> {
       let query = db.selectFrom('sessions').selectAll().select(live.as('live')).where('handle', '=', of.handle)
         .orderBy('pinned', 'desc').orderBy('last_active_at', 'desc').orderBy('sid', 'desc').limit(of.limit)
@@ -73,7 +84,11 @@ export function createSessionStore(database: Db) {
         const { pinned, at, sid } = of.before
         query = query.where(sql<boolean>`(pinned, last_active_at, sid) < (${pinned}, ${at}, ${sid})`)
       }
-      if (of.title) query = query.where(sql<boolean>`title like ${'%' + likePattern(of.title) + '%'} escape '\\'`)
+      if (of.text) {
+        query = query.where(sql<boolean>`(title like ${'%' + likePattern(of.text) + '%'} escape '\\' or sid in (
+          select m.sid from messages_fts join messages m on m.mid = messages_fts.rowid
+          where messages_fts match ${ftsQuery(of.text)} and m.hidden = 0))`)
+      }
       const rows = await query.execute()
       return rows.map((row) => ({
         session: toSession(row, row.live === 1, null),
