@@ -449,6 +449,17 @@ describe('the multiplexed stream', () => {
   })
 })
 
+describe('the health check', () => {
+  it('tells a stranger the status and version, and somebody that we know the rest', async () => {
+    const app = await open()
+    const stranger = await app.json('/api/health', { token: null })
+    assert.deepEqual(Object.keys(stranger).sort(), ['status', 'version'])
+    assert.deepEqual(await app.json('/api/health', { token: 'wrong-credential-0123456789' }), stranger)
+    const owner = await app.json('/api/health')
+    assert.deepEqual([owner.agent, owner.connected_clients], ['Gatehouse', 0])
+  })
+})
+
 describe('configuration changes', () => {
   it('are in the audit log with who made them', async () => {
     const app = await open()

@@ -1,4 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
+import { AppError } from '../errors.ts'
 import { isAmbient, isSameOrigin } from '../http/browser.ts'
 import type { AppEnv } from '../http/env.ts'
 import { foreignOrigin } from '../http/guard.ts'
@@ -19,9 +20,13 @@ export type AuthenticateOptions = {
 export const authenticate =
   (auth: Auth, { isPublic }: AuthenticateOptions): MiddlewareHandler<AppEnv> => async (c, next) => {
     const { method, path } = c.req
-    if (!isPublic({ method, path })) {
-      const request = c.req.raw
-      const info = infoOf(c)
+    const request = c.req.raw
+    const info = infoOf(c)
+    if (isPublic({ method, path })) {
+      // A health check tells somebody that we know more; a wrong credential is no reason to refuse one.
+      const caller = await auth.authenticate(request, info).catch(expectAppError)
+      if (caller) c.set('caller', caller)
+    } else {
       c.set('caller', await auth.requireCaller(request, info))
       if (!SAFE.has(method) && isAmbient(request) && !isSameOrigin(request, auth.peer(request, info))) {
         throw foreignOrigin()
@@ -29,6 +34,10 @@ export const authenticate =
     }
     await next()
   }
+
+function expectAppError(error: unknown): undefined {
+  if (!(error instanceof AppError)) throw error
+}
 
 /** What the runtime told about the connection. */
 export const infoOf = (c: Context): RequestInfo => ({
