@@ -131,13 +131,16 @@ describe('the document', () => {
     assert.deepEqual(content!['text/event-stream']!.schema, { $ref: '#/components/schemas/TurnEvent' })
   })
 
-  it('its example bodies have every field that their operation demands', () => {
+  it('its example bodies have every field that their operation demands, and are never empty', () => {
     for (const { path, operation } of operations()) {
       const schema = operation.requestBody?.content['application/json']?.schema
       if (!schema) continue
       const sample = sampleOf(schema)
       const required = (schema.required ?? []) as string[]
-      if (schema.type === 'object') assert.deepEqual(Object.keys(sample as object), required, path)
+      if (schema.type !== 'object') continue
+      const keys = Object.keys(sample as object)
+      assert.ok(keys.length > 0 || !schema.properties, path)
+      if (required.length > 0) assert.deepEqual(keys, required, path)
     }
   })
 

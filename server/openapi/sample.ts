@@ -15,7 +15,7 @@ type Shape = {
   default?: unknown
 }
 
-/** The smallest value that a schema describes: what must be there, and nothing else. */
+/** A small value that a schema describes: what must be there, or one field where nothing must. */
 export function sampleOf(schema: JsonSchema, name = 'text'): unknown {
   const shape = schema as Shape
   if ('const' in shape) return shape.const
@@ -24,10 +24,9 @@ export function sampleOf(schema: JsonSchema, name = 'text'): unknown {
   const choice = (shape.anyOf ?? shape.oneOf)?.[0]
   if (choice) return sampleOf(choice as JsonSchema, name)
   if (shape.type === 'object') {
-    const required = shape.required ?? []
-    return Object.fromEntries(
-      required.map((key) => [key, sampleOf((shape.properties?.[key] ?? {}) as JsonSchema, key)]),
-    )
+    const properties = shape.properties ?? {}
+    const keys = shape.required?.length ? shape.required : Object.keys(properties).slice(0, 1)
+    return Object.fromEntries(keys.map((key) => [key, sampleOf((properties[key] ?? {}) as JsonSchema, key)]))
   }
   if (shape.type === 'array') {
     return shape.minItems ? [sampleOf((shape.items ?? {}) as JsonSchema, name)] : []
