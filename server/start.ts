@@ -8,6 +8,7 @@ import { removeRunFile, writeRunFile } from './cli/run-file.ts'
 import type { Environment } from './config/environment.ts'
 import { homeOf } from './config/home.ts'
 import { loadConfig } from './config/load.ts'
+import { damageOf } from './db/damage.ts'
 import { lockHome } from './db/lock.ts'
 import { migrate } from './db/migrate.ts'
 import { openDatabase } from './db/open.ts'
@@ -45,12 +46,13 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
   await mkdir(home, { recursive: true, mode: 0o700 })
   const lock = await lockHome(home)
   const undo: (() => unknown)[] = [() => lock.release()]
+  let url = pathToFileURL(join(home, 'gatehouse.db')).href
   try {
     const { home: _, ...settings } = flags
     const loaded = await loadConfig({ home, env, flags: settings })
     const log = createLog({ home, level: loaded.config.logging.level, stdout })
     undo.unshift(() => log.stop())
-    const url = loaded.config.database.url ?? pathToFileURL(join(home, 'gatehouse.db')).href
+    url = loaded.config.database.url ?? url
     const database = await openDatabase({ url, authToken: loaded.config.database.auth_token, log })
     undo.unshift(() => database.close())
     await migrate(database)
@@ -115,7 +117,7 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
     }
   } catch (error) {
     for (const step of undo) await Promise.resolve(step()).catch(() => {})
-    throw error
+    throw damageOf(error, url) ?? error
   }
 }
 
