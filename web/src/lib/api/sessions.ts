@@ -29,7 +29,6 @@ export type ModelOption = { runtime_id: string; label: string; subtitle?: string
 export type UploadedFile = { path: string; filename: string; mime_type?: string; size?: number; kind?: string }
 export type Decision = 'allow_once' | 'allow_session' | 'allow_always' | 'deny'
 export type AvailableModel = { id: string; display_name?: string; kind?: string }
-export type ConnectProvider = { name: string; api_key?: string; base_url?: string }
 
 /** Sessions, their turns and queues, and the little of models that a conversation needs. */
 export const sessions = (fetch?: Fetch) => {
@@ -85,29 +84,3 @@ export const sessions = (fetch?: Fetch) => {
 }
 
 export type SessionsApi = ReturnType<typeof sessions>
-
-/** Connecting a first model: a provider, a test of its key, and one of its models. */
-export const connecting = (fetch?: Fetch) => {
-  const client = api(fetch)
-  return {
-    createProvider: async (input: ConnectProvider) => {
-      const body = { ...input, framework: 'api-based', kind: 'llm' }
-      return (await client.post<{ provider: { id: number | string } }>('/api/providers', body)).provider
-    },
-    removeProvider: (id: number | string) => client.delete(`/api/providers/${id}`),
-    testProvider: (id: number | string, model?: string) =>
-      client.post<{ ok: boolean; model?: string; response?: string }>(`/api/providers/${id}/test`, { model }, {
-        timeout: 60_000,
-      }),
-    /** Models that can hold a conversation. */
-    availableModels: async (id: number | string) => {
-      const answer = await client.get<{ models: AvailableModel[] }>(
-        '/api/models/available',
-        { query: { provider_id: id }, timeout: 60_000 },
-      )
-      return answer.models.filter((model) => model.kind === undefined || model.kind === 'llm')
-    },
-    addModel: (providerId: number | string, model: string) =>
-      client.post('/api/models', { provider_id: providerId, model, enabled: true, is_classifier: true }),
-  }
-}
