@@ -4,7 +4,7 @@ import { CliError, EXIT } from './exit-codes.ts'
 import type { Target } from './target.ts'
 
 export type RequestOptions = {
-  /** Sent as JSON; text is sent as it is. */
+  /** Sent as JSON. */
   body?: unknown
   headers?: Record<string, string>
   signal?: AbortSignal
@@ -63,12 +63,11 @@ async function ask(to: Target, method: string, path: string, options: RequestOpt
   const headers: Record<string, string> = { 'user-agent': 'gatehouse-cli', ...options.headers }
   if (to.token) headers.authorization = `Bearer ${to.token}`
   if (body !== undefined) headers['content-type'] ??= 'application/json'
-  const content = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body)
   try {
     return await fetch(to.url + path, {
       method,
       headers,
-      ...(content === undefined ? {} : { body: content }),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
     })
   } catch (error) {
