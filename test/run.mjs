@@ -1,7 +1,7 @@
 // Runs every suite: the same files on Node, Deno and Bun, then the browser. `--fast` runs the quick ones on Node only.
 // The last line is always `N passed, N failed, N skipped`.
 import { spawn } from 'node:child_process'
-import { existsSync, globSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -33,7 +33,12 @@ const node = {
   ],
 }
 
-const suites = fast ? [{ ...node, files: everywhere }] : [
+/** Starts no process and waits for no clock of a runtime. */
+const isQuick = (file) =>
+  !file.startsWith('test/runtime/') &&
+  !/'node:child_process'|support\/(cli|process)\.ts'/.test(readFileSync(file, 'utf8'))
+
+const suites = fast ? [{ ...node, files: everywhere.filter(isQuick) }] : [
   { ...node, files: [...everywhere, ...faultsOnNode] },
   {
     name: 'deno',
