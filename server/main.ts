@@ -1,15 +1,15 @@
 #!/usr/bin/env node
 import process from 'node:process'
+import { loadServer } from './cli/bundled.ts'
 import { readEnvironment } from './config/environment.ts'
 import { keepCompiled } from './runtime/compile-cache.ts'
-import { currentRuntime } from './runtime/current.ts'
 
 keepCompiled(readEnvironment().XDG_CACHE_HOME)
 
 // Without a command it serves, and only that is quick to start: the rest loads the terminal client.
 const [command] = process.argv.slice(2)
 if (command === undefined || command === 'serve' || /^--(home|host|port)\b/.test(command)) {
-  const { serve } = await import('./cli/serve.ts')
+  const { serve, currentRuntime } = await loadServer()
   await serve(process.argv.slice(command === 'serve' ? 3 : 2), readEnvironment(), await currentRuntime())
 } else {
   const { run } = await import('./cli/gatehouse.ts')
