@@ -46,12 +46,12 @@ for (const child of [server, vite]) void ended(child).then((code) => stop(code |
 const link = await signInLink()
 console.log(`\ndev: open ${link}\n     signs a browser in, once. Stop with Ctrl-C.\n`)
 
-/** A link for one browser, from the running server, which lets its own account in. */
+/** A link for one browser, from the running server, which lets its own account in; once the page answers too. */
 async function signInLink() {
   for (const end = Date.now() + READY_MS; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 200))) {
     try {
       const { url, token } = JSON.parse(readFileSync(join(HOME, 'run', 'server.json'), 'utf8'))
-      if (!url.endsWith(`:${apiPort}`)) continue
+      if (!url.endsWith(`:${apiPort}`) || !(await fetch(page)).ok) continue
       const response = await fetch(`${url}/api/pairings/browser`, {
         method: 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

@@ -2,6 +2,7 @@
 // The last line is always `N passed, N failed, N skipped`.
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -38,23 +39,29 @@ const isQuick = (file) =>
   !file.startsWith('test/runtime/') &&
   !/'node:child_process'|support\/(cli|process)\.ts'/.test(readFileSync(file, 'utf8'))
 
-const suites = fast ? [{ ...node, files: everywhere.filter(isQuick) }] : [
-  { ...node, files: [...everywhere, ...faultsOnNode] },
-  {
-    name: 'deno',
-    command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
-    files: filesOf('deno'),
-    read: readDeno,
-  },
-  {
-    name: 'bun',
-    command: ['bun', 'test', '--timeout', '60000'],
-    files: filesOf('bun').map((file) => `./${file}`),
-    read: (
-      out,
-    ) => [count(out, /^ *(\d+) pass$/m), count(out, /^ *(\d+) fail$/m), count(out, /^ *(\d+) (?:skip|todo)$/m)],
-  },
-]
+const suites = fast
+  ? [{
+    ...node,
+    command: [...node.command, `--test-concurrency=${Math.max(2, availableParallelism())}`],
+    files: everywhere.filter(isQuick),
+  }]
+  : [
+    { ...node, files: [...everywhere, ...faultsOnNode] },
+    {
+      name: 'deno',
+      command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
+      files: filesOf('deno'),
+      read: readDeno,
+    },
+    {
+      name: 'bun',
+      command: ['bun', 'test', '--timeout', '60000'],
+      files: filesOf('bun').map((file) => `./${file}`),
+      read: (
+        out,
+      ) => [count(out, /^ *(\d+) pass$/m), count(out, /^ *(\d+) fail$/m), count(out, /^ *(\d+) (?:skip|todo)$/m)],
+    },
+  ]
 const browser = {
   name: 'browser',
   command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list'],
