@@ -19,6 +19,7 @@ export type Gate = { judge(call: GateInput): Promise<Verdict> }
 export function createGate(deps: { granted(handle: string, sid: number, tool: string): Promise<boolean> }): Gate {
   return {
     async judge({ tool, handle, sid }) {
+      if (tool.ask) return { decision: 'ask', reason: tool.ask }
       if (tool.effect === 'read') return { decision: 'allow', reason: 'It only reads.' }
       if (await deps.granted(handle, sid, tool.name)) {
         return { decision: 'allow', reason: 'You allowed this tool before.' }

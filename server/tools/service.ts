@@ -11,6 +11,7 @@ const MAX_RESULT = 64_000
 export function createTools(initial: Tool[]) {
   const byName = new Map<string, Tool>()
   const byWireName = new Map<string, Tool>()
+  const providers = new Map<string, () => readonly Tool[]>()
   const add = (tool: Tool): void => {
     const wire = wireNameOf(tool.name)
     if (byWireName.has(wire)) throw new Error(`two tools are called ${wire}`)
@@ -18,15 +19,33 @@ export function createTools(initial: Tool[]) {
     byWireName.set(wire, tool)
   }
   initial.forEach(add)
+  /** Tools that come and go; one whose name is taken stays out, so that nothing from outside replaces ours. */
+  const provided = (): Map<string, Tool> => {
+    const found = new Map<string, Tool>()
+    for (const tools of providers.values()) {
+      for (const tool of tools()) {
+        const wire = wireNameOf(tool.name)
+        if (!byWireName.has(wire) && !found.has(wire)) found.set(wire, tool)
+      }
+    }
+    return found
+  }
 
   return {
     add,
-    list: (): Tool[] => [...byName.values()],
+    /** A feature whose tools change while the server runs; asked each time the list is read, so it must be quick. */
+    provide: (source: string, tools: () => readonly Tool[]): void => void providers.set(source, tools),
+    list: (): Tool[] => [...byName.values(), ...provided().values()],
     /** The list as models get it, with names that every vendor accepts. */
     specs: (): ToolSpec[] =>
-      [...byWireName].map(([name, tool]) => ({ name, description: tool.description, input_schema: tool.input_schema })),
+      [...byWireName, ...provided()].map(([name, tool]) => ({
+        name,
+        description: tool.description,
+        input_schema: tool.input_schema,
+      })),
     /** By its own name or by the name that a model was given. */
-    find: (name: string): Tool | undefined => byName.get(name) ?? byWireName.get(name),
+    find: (name: string): Tool | undefined =>
+      byName.get(name) ?? byWireName.get(name) ?? provided().get(wireNameOf(name)),
 
     /** Runs a call that the gate let through. Never throws: a failure is a result that says what happened. */
     async run(tool: Tool, input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput> {

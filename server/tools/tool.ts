@@ -24,6 +24,8 @@ export type Tool = {
   name: string
   description: string
   effect: Effect
+  /** Why a call is asked about whatever was allowed before, such as a description that changed since it was accepted. */
+  ask?: string
   /** JSON Schema of the input object. */
   input_schema: Record<string, unknown>
   run(input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput>
