@@ -135,8 +135,8 @@ export const tooLarge = (limit: number): AppError =>
   new AppError(
     'too_large',
     `The file is larger than ${
-      Math.floor(limit / 1024 / 1024)
-    } MB; raise uploads.max_bytes in the configuration to allow it`,
+      limit < 1024 ** 2 ? `${limit} bytes` : `${Math.floor(limit / 1024 ** 2)} MB`
+    }; raise uploads.max_bytes in the configuration to allow it`,
   )
 
 async function typeOf(path: string): Promise<string> {
