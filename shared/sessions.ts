@@ -31,15 +31,19 @@ export const AuthorInput = v.object({
   display: v.optional(v.pipe(v.string(), v.maxLength(200))),
 })
 
-/** 1 MiB of text is more than any model reads; larger things are attachments. */
+/** Characters of one message: more than any model reads; larger things are attachments. */
+export const MAX_TEXT = 1_048_576
+/** Files of one message. */
+export const MAX_ATTACHMENTS = 32
+
 export const TurnText = v.pipe(
   v.string(),
-  v.maxLength(1_048_576, 'is longer than 1,048,576 characters; attach it as a file'),
+  v.maxLength(MAX_TEXT, 'is longer than 1,048,576 characters; attach it as a file'),
 )
 
 export const SendMessageInput = v.object({
   text: TurnText,
-  attachments: v.optional(v.pipe(v.array(AttachmentInput), v.maxLength(32))),
+  attachments: v.optional(v.pipe(v.array(AttachmentInput), v.maxLength(MAX_ATTACHMENTS))),
   author: v.optional(AuthorInput),
   model: v.optional(v.pipe(v.string(), v.maxLength(300))),
 })

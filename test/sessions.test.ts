@@ -93,6 +93,33 @@ describe('a conversation', () => {
     assert.equal((await app.request(`/api/turns/${third!.turn_id}`)).status, 404)
   })
 
+  it('can be taken out alone, whatever came behind it, and who waits for it is told', async () => {
+    const app = await open({ model: scripted([[delay(300), 'one'], 'three']) })
+    const post = (text: string, prefer = '') =>
+      app.request('/api/sessions/q/messages', { method: 'POST', json: { text }, headers: { prefer } })
+    await post('1')
+    const patient = post('2', 'wait=30')
+    const second = await (await post('2 again')).json() as Sent
+    const { items } = await app.json<{ items: Sent[] }>('/api/sessions/q/queue')
+    for (const { turn_id } of items.slice(1)) {
+      assert.equal((await app.request(`/api/sessions/q/queue/${turn_id}`, { method: 'DELETE' })).status, 200)
+    }
+    assert.equal((await patient).status, 409)
+    assert.equal((await app.request(`/api/sessions/q/queue/${second.turn_id}`, { method: 'DELETE' })).status, 409)
+    assert.equal((await app.ask('q', '3')).text, 'three')
+  })
+
+  it('is named once in an order, and nothing moves when it is not', async () => {
+    const app = await open({ model: scripted([[delay(300), 'one'], 'two']) })
+    await app.json('/api/sessions/q/messages', { json: { text: '1' } })
+    const { turn_id } = await app.json<Sent>('/api/sessions/q/messages', { json: { text: '2' } })
+    const order = [turn_id, turn_id]
+    const refused = await app.request('/api/sessions/q/queue', { method: 'PUT', json: { order } })
+    assert.equal(refused.status, 400)
+    assert.match((await refused.json() as { detail: string }).detail, /^order\.1: /)
+    assert.equal((await app.json<{ items: unknown[] }>('/api/sessions/q/queue')).items.length, 2)
+  })
+
   it('joins waiting texts under the policy merge', async () => {
     const model = scripted([[delay(200), 'one'], 'two'])
     const app = await open({ model })
@@ -195,6 +222,35 @@ describe('sending', () => {
     assert.equal((await second.json() as Sent).turn_id, first.turn_id)
     assert.equal((await send('something else')).status, 422)
     assert.equal(model.requests.length, 1)
+  })
+
+  it('with an Idempotency-Key twice is joined once to a text that waits', async () => {
+    const model = scripted([[delay(200), 'one'], 'two'])
+    const app = await open({ model })
+    await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
+    const send = (text: string, key: string) =>
+      app.request('/api/sessions/m/messages', { method: 'POST', json: { text }, headers: { 'idempotency-key': key } })
+    await send('first', 'k1')
+    await app.events('m', 0, (event) => event.type === 'turn_started')
+    await send('second', 'k2')
+    const third = await (await send('third', 'k3')).json() as Sent
+    const again = await send('third', 'k3')
+    assert.equal(again.headers.get('idempotent-replayed'), 'true')
+    await app.events('m', 0, finished(third.turn_id))
+    assert.equal((await (await send('third', 'k3')).json() as Sent).turn_id, third.turn_id)
+    assert.equal(model.requests.length, 2)
+    const { messages } = await app.json<Transcript>('/api/sessions/m/messages')
+    assert.equal(messages.filter(({ role }) => role === 'user').at(-1)!.text, 'second\n\nthird')
+  })
+
+  it('more than one message may hold is not joined to a text that waits', async () => {
+    const app = await open({ model: scripted([[delay(300), 'one'], 'two', 'three']) })
+    await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
+    const send = (text: string) => app.json<Sent>('/api/sessions/m/messages', { json: { text } })
+    await send('first')
+    await app.events('m', 0, (event) => event.type === 'turn_started')
+    const long = 'a'.repeat(600_000)
+    assert.notEqual((await send(long)).turn_id, (await send(long)).turn_id)
   })
 
   it('nothing, or too much, or to a bad id, is refused and creates no session', async () => {

@@ -84,9 +84,8 @@ export async function answerOf(
 /** Stops a turn whose reader went away, or takes it out of the queue when it still waits. */
 export async function abandon(sessions: Sessions, { caller, session, turn }: Following): Promise<void> {
   const { items } = await sessions.queue(caller, session)
-  const place = items.findIndex((item) => item.turn_id === turn)
-  if (place < 0) return
-  if (items[place]!.state !== 'queued') return void await sessions.interrupt(caller, session)
-  const others = items.filter((item) => item.state === 'queued' && item.turn_id !== turn)
-  await sessions.setQueue(caller, session, others.map((item) => item.turn_id))
+  const mine = items.find((item) => item.turn_id === turn)
+  if (!mine) return
+  if (mine.state !== 'queued') return void await sessions.interrupt(caller, session)
+  await sessions.removeQueued(caller, session, turn)
 }

@@ -16,6 +16,8 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
     /** Puts the waiting turns in this order and removes those that are left out. */
     async setQueue(caller: Caller, id: string, order: string[]) {
       demand(caller, 'chat')
+      const twice = order.findIndex((turnId, i) => order.indexOf(turnId) !== i)
+      if (twice >= 0) throw invalid(`order.${twice}`, 'names a turn for the second time; name each once')
       const session = await own(caller, id)
       const removed = await events.commit(async (tx) => {
         const queued = (await turns.open(session.sid, tx)).filter((open) =>
@@ -34,6 +36,20 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
       return { ...(await this.queue(caller, id)), removed }
     },
 
+    /** Takes one turn out of the queue, whatever else came into it meanwhile; `conflict` once it runs. */
+    async removeQueued(caller: Caller, id: string, turnId: string) {
+      demand(caller, 'chat')
+      const session = await own(caller, id)
+      await events.commit(async (tx) => {
+        const waiting = (await turns.open(session.sid, tx)).find((open) => open.id === turnId)
+        if (!waiting || waiting.state !== 'queued' || waiting.started_at !== null) throw waitsNoMore()
+        await turns.removeQueued(tx, session.sid, [turnId])
+        return { result: undefined }
+      })
+      changed(session, 'updated')
+      return { ...(await this.queue(caller, id)), removed: [turnId] }
+    },
+
     /** Rewrites a text that still waits; `conflict` once it runs. */
     async editQueued(caller: Caller, id: string, turnId: string, text: string) {
       demand(caller, 'chat')
@@ -41,9 +57,7 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
       if (text.trim() === '') throw invalid('text', 'is empty; remove the message from the queue instead')
       await events.commit(async (tx) => {
         const waiting = (await turns.open(session.sid, tx)).find((open) => open.id === turnId)
-        if (!waiting || waiting.state !== 'queued' || waiting.started_at !== null) {
-          throw new AppError('conflict', 'This message does not wait any more')
-        }
+        if (!waiting || waiting.state !== 'queued' || waiting.started_at !== null) throw waitsNoMore()
         await turns.update(tx, turnId, { input: { ...waiting.input, text: plainText(text) } })
         return { result: undefined }
       })
@@ -52,3 +66,5 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
     },
   }
 }
+
+const waitsNoMore = (): AppError => new AppError('conflict', 'This message does not wait any more')

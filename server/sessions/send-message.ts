@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto'
 import { ulid } from 'ulid'
-import type { AttachmentInput, QueuePolicy, SendMessageInput, Session, Turn } from '../../shared/sessions.ts'
+import {
+  type AttachmentInput,
+  MAX_ATTACHMENTS,
+  MAX_TEXT,
+  type QueuePolicy,
+  type SendMessageInput,
+  type Session,
+  type Turn,
+} from '../../shared/sessions.ts'
 import type { Attachment, TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
@@ -50,11 +58,14 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
     const sent = await events.commit(async (tx) => {
       const { session, created } = await store.ensure(tx, newSession(caller, id, options.clientId))
       if (idempotency) {
-        const known = await turns.byIdempotencyKey(tx, session.sid, idempotency.key)
-        if (known && known.idempotency_hash !== idempotency.hash) {
+        const known = await turns.byKey(tx, session.sid, idempotency.key)
+        if (known && known.hash !== idempotency.hash) {
           throw new AppError('unprocessable', 'This Idempotency-Key was used for another message; use a new key')
         }
-        if (known) return { result: { session, created, turnId: known.id, replayed: true, interrupt: false } }
+        if (known) return { result: { session, created, turnId: known.turn_id, replayed: true, interrupt: false } }
+      }
+      const keep = async (turnId: string): Promise<void> => {
+        if (idempotency) await turns.addKey(tx, { sid: session.sid, ...idempotency, turn_id: turnId })
       }
       const open = await turns.open(session.sid, tx)
       const policy = options.policy ?? (session.queue_policy as QueuePolicy | null) ?? settings.queue_policy
@@ -62,8 +73,9 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
       const coalesce = options.coalesceMs ?? 0
 
       const joins = joinable(open, caller, policy, coalesce, at)
-      if (joins) {
-        const merged = mergeInputs(joins.input, turnInput)
+      const merged = joins && mergeInputs(joins.input, turnInput)
+      if (joins && merged && fits(merged)) {
+        await keep(joins.id)
         await turns.update(tx, joins.id, { input: merged, not_before: coalesce > 0 ? at + coalesce : joins.not_before })
         const position = open.findIndex((turn) => turn.id === joins.id)
         return {
@@ -90,10 +102,10 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
         model: input.model ?? null,
         caller,
         not_before: coalesce > 0 ? at + coalesce : 0,
-        idempotency,
         first: interrupt,
         at,
       })
+      await keep(turnId)
       const title = session.title === null && settings.auto_title ? titleOf(turnInput.text) : undefined
       await store.update(tx, session.sid, { last_active_at: at, ...(title ? { title } : {}) })
       const position = interrupt ? open.length - waiting : open.length
@@ -116,8 +128,9 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
     runner.wake(sent.session.sid)
     const position = open.findIndex((row) => row.id === sent.turnId)
     const turn = open[position] ?? await turns.get(sent.turnId)
+    if (!turn) throw new AppError('conflict', 'The session was deleted while this message came in')
     return {
-      turn: toTurn(turn!, sent.session.id, position < 0 ? null : position),
+      turn: toTurn(turn, sent.session.id, position < 0 ? null : position),
       session: await store.view(sent.session, open.length > 0),
       created: sent.created,
       replayed: sent.replayed,
@@ -157,6 +170,10 @@ function mergeInputs(first: TurnInput, second: TurnInput): TurnInput {
     ...(second.source ?? first.source ? { source: second.source ?? first.source } : {}),
   }
 }
+
+/** What waits too long, for a model or for the log, is not joined further. */
+const fits = ({ text, attachments = [] }: TurnInput): boolean =>
+  text.length <= MAX_TEXT && attachments.length <= MAX_ATTACHMENTS
 
 const hashOf = (input: TurnInput, model: string | undefined): string =>
   createHash('sha256').update(JSON.stringify([input, model ?? null])).digest('hex')

@@ -146,20 +146,34 @@ export function createSessions(deps: SessionsDeps) {
       }
     },
 
-    /** Waits until a turn is final or the signal aborts; answers its state either way. */
+    /**
+     * Waits until a turn is final or the signal aborts; answers its state either way.
+     * Throws `conflict` when it was taken out of the queue.
+     */
     async wait(caller: Caller, turnId: string, signal: AbortSignal): Promise<Turn> {
       const after = events.head()
       const { row, session } = await ownTurn(caller, turnId)
       if (isFinal(row.state)) return toTurn(row, session.id, null)
-      for await (const batch of events.follow({ handle: session.handle, sid: session.sid }, after, signal)) {
-        if (
-          batch.some(({ event }) =>
-            event.turn_id === turnId && (event.type === 'turn_finished' || event.type === 'approval')
-          )
-        ) break
+      const gone = new AbortController()
+      const look = () => turns.get(turnId).then((found) => found ?? gone.abort(), () => {})
+      // A turn that only waited leaves no event when it is removed, alone or with its session.
+      const unsubscribe = deps.bus.subscribe((event) => {
+        if (event.type === 'resource' && event.resource === 'session' && event.id === session.id) void look()
+      })
+      try {
+        const either = AbortSignal.any([signal, gone.signal])
+        for await (const batch of events.follow({ handle: session.handle, sid: session.sid }, after, either)) {
+          if (
+            batch.some(({ event }) =>
+              event.turn_id === turnId && (event.type === 'turn_finished' || event.type === 'approval')
+            )
+          ) break
+        }
+      } finally {
+        unsubscribe()
       }
       const then = await turns.get(turnId)
-      if (!then) throw notFound('turn', turnId)
+      if (!then) throw new AppError('conflict', 'The message was taken out of the queue before it was answered')
       return asSeen(then, session)
     },
 

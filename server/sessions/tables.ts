@@ -39,12 +39,11 @@ export type SessionTables = {
     text: string | null
     error: string | null
     caller: string
-    idempotency_key: string | null
-    idempotency_hash: string | null
     created_at: number
     started_at: number | null
     finished_at: number | null
   }
+  message_keys: { sid: number; key: string; hash: string; turn_id: string }
   messages: {
     mid: Generated<number>
     sid: number

@@ -172,6 +172,17 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       async (c) =>
         c.json(await sessions.editQueued(c.var.caller, sessionIdOf(c), c.req.param('turn'), c.req.valid('json').text)),
     )
+    .delete(
+      '/api/sessions/:id/queue/:turn',
+      operation({
+        id: 'removeQueued',
+        summary: 'Take one message out of the queue',
+        scope: 'chat',
+        returns: '{items, removed}',
+        errors: ['not_found', 'conflict'],
+      }),
+      async (c) => c.json(await sessions.removeQueued(c.var.caller, sessionIdOf(c), c.req.param('turn'))),
+    )
 
 /** Seconds from RFC 7240 `Prefer: wait=N`; 0 when absent. */
 function waitSeconds(prefer: string | undefined): number {

@@ -40,10 +40,13 @@ export function createTurnStore(database: Db) {
       return row && row.state === 'queued' ? toTurnRow(row) : undefined
     },
 
-    byIdempotencyKey: async (tx: Tx, sid: number, key: string): Promise<TurnRow | undefined> => {
-      const row = await select(tx).where('sid', '=', sid).where('idempotency_key', '=', key).executeTakeFirst()
-      return row && toTurnRow(row)
-    },
+    /** The turn that took a message with this key, and the hash of that message. */
+    byKey: async (tx: Tx, sid: number, key: string): Promise<{ turn_id: string; hash: string } | undefined> =>
+      await tx.selectFrom('message_keys').select(['turn_id', 'hash']).where('sid', '=', sid).where('key', '=', key)
+        .executeTakeFirst(),
+
+    addKey: async (tx: Tx, row: SessionTables['message_keys']): Promise<void> =>
+      void await tx.insertInto('message_keys').values(row).execute(),
 
     async insert(tx: Tx, turn: {
       id: string
@@ -52,7 +55,6 @@ export function createTurnStore(database: Db) {
       model: string | null
       caller: Caller
       not_before: number
-      idempotency?: { key: string; hash: string }
       /** Before everything that waits, behind what runs. */
       first?: boolean
       at: number
@@ -71,8 +73,6 @@ export function createTurnStore(database: Db) {
         input: JSON.stringify(turn.input),
         model: turn.model,
         caller: JSON.stringify({ ...turn.caller, scopes: [...turn.caller.scopes] }),
-        idempotency_key: turn.idempotency?.key ?? null,
-        idempotency_hash: turn.idempotency?.hash ?? null,
         created_at: turn.at,
       } as never).execute()
     },
