@@ -1,4 +1,4 @@
-import { type Answer, reasoning, toolCall } from '../models/providers/scripted.ts'
+import { type Answer, fail, reasoning, toolCall } from '../models/providers/scripted.ts'
 
 const HOUR = 3_600_000
 
@@ -128,8 +128,8 @@ export const EXAMPLES: Example[] = [
     id: 'example-failed',
     title: 'A model that refused',
     ago: 27 * HOUR,
-    questions: ['What can go wrong between us?', 'fail: auth'],
-    answers: ['A key that expired, a limit, a network that is down. The next message shows how a failure looks.'],
+    questions: ['What can go wrong between us?', 'Show me.'],
+    answers: ['A key that expired, a limit, a network that is down.', fail('auth')],
   },
   {
     id: 'example-tools',

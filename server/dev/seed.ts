@@ -9,10 +9,10 @@ import { loadConfig } from '../config/load.ts'
 import { lockHome } from '../db/lock.ts'
 import { migrate } from '../db/migrate.ts'
 import { openDatabase } from '../db/open.ts'
-import { scripted } from '../models/providers/scripted.ts'
 import { currentRuntime } from '../runtime/current.ts'
 import { createLog } from '../system/logs.ts'
 import { type Example, EXAMPLES, NOTES } from './examples.ts'
+import { startUpstream } from './upstream.ts'
 
 /**
  * Fills a new home with example notes and conversations, all but the notes through the API, so that nothing is there
@@ -24,19 +24,21 @@ async function seed(home: string): Promise<void> {
   try {
     await writeNotes(join(home, 'vault'))
     const { api, clock, stop } = await openApp(home)
+    const upstream = await startUpstream(EXAMPLES.flatMap(({ answers }) => answers))
     try {
-      for (const example of EXAMPLES) {
-        clock.ago = example.ago
-        await converse(api, example)
+      const example = await connect(api, { name: 'local', base_url: upstream.url }, { model: 'example' })
+      for (const conversation of EXAMPLES) {
+        clock.ago = conversation.ago
+        await converse(api, conversation)
       }
       clock.ago = 0
-      const { provider } = await api('POST', '/api/providers', { name: 'scripted' }) as { provider: { id: number } }
-      const model = { provider_id: provider.id, model: 'scripted', display_name: 'Scripted model' }
-      await api('POST', '/api/models', model)
+      await api('DELETE', `/api/providers/${example}`)
+      await connect(api, { name: 'scripted' }, { model: 'scripted', display_name: 'Scripted model' })
       // While the owner has no key and no browser, each start prints a link; `npm run dev` prints its own.
       await api('POST', '/api/keys', { name: 'Example key', scopes: ['admin'] })
     } finally {
       await stop()
+      await upstream.close()
     }
   } finally {
     lock.release()
@@ -45,6 +47,13 @@ async function seed(home: string): Promise<void> {
 
 type Api = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<unknown>
 
+/** A provider with one model, which answers everything as long as there is no other; resolves with the provider's id. */
+async function connect(api: Api, provider: Record<string, string>, model: Record<string, string>): Promise<number> {
+  const { provider: { id } } = await api('POST', '/api/providers', provider) as { provider: { id: number } }
+  await api('POST', '/api/models', { provider_id: id, ...model })
+  return id
+}
+
 async function writeNotes(vault: string): Promise<void> {
   for (const [path, text] of Object.entries(NOTES)) {
     await mkdir(dirname(join(vault, path)), { recursive: true })
@@ -52,7 +61,7 @@ async function writeNotes(vault: string): Promise<void> {
   }
 }
 
-/** The app without a socket, on a clock that can be put back, with the examples' answers for a model. */
+/** The app without a socket, on a clock that can be put back. */
 async function openApp(home: string) {
   const token = randomUUID()
   // Ollama is looked for at an address where nothing listens: examples must not depend on the machine.
@@ -72,7 +81,6 @@ async function openApp(home: string) {
     build: { version: '0.0.0-dev', commit: '', build_date: '' },
     webRoot: join(import.meta.dirname, '..', '..', 'web', 'build'),
     restart: () => {},
-    builtin: scripted(EXAMPLES.flatMap(({ answers }) => answers)),
     now: () => Date.now() - clock.ago,
   })
   await app.start()

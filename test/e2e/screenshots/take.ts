@@ -24,8 +24,6 @@ try {
   await page.request.post(`${url}/api/auth/login`, { data: { token }, headers: { origin: url } })
   await page.goto(`${url}/chat/example-backup`)
   await page.getByText('The nightly one is a single command').scrollIntoViewIfNeeded()
-  await page.mouse.move(860, 400)
-  await page.mouse.wheel(0, -90)
   // Highlighted code arrives a little later than the text.
   await page.waitForTimeout(2000)
   await page.screenshot({ path: join(import.meta.dirname, 'chat.png') })
