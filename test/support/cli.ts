@@ -50,7 +50,8 @@ export function startCli(
     ended,
     type: (line) => void child.stdin.write(`${line}\n`),
     endInput: () => void child.stdin.end(),
-    interrupt: () => void child.kill('SIGINT'),
+    // `child.kill` of Deno closes the pipes as well.
+    interrupt: () => void process.kill(child.pid!, 'SIGINT'),
     stdout: () => said.stdout,
     async says(text) {
       const end = Date.now() + PATIENCE_MS
