@@ -139,7 +139,7 @@ test.describe('configuration', () => {
 
   test('broken YAML is refused with its line, and what was typed survives a reload', async ({ page }) => {
     await text(page).fill('name: Bea\nserver:\n  port: [1\nlogging: {}\n')
-    const bar = page.getByRole('region', { name: 'Unsaved changes' })
+    const bar = page.getByRole('region', { name: 'Changes' })
     await expect(bar).toContainText(/Line [34]:/)
     await expect(save(page)).toBeDisabled()
     page.on('dialog', (dialog) => void dialog.accept())

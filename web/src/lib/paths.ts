@@ -7,7 +7,7 @@ export const paths = {
   system: () => '/system',
   settings: () => '/settings/keys',
   models: () => '/settings/models',
-  config: () => '/settings/config',
+  config: (query: { view?: string } = {}) => withQuery('/settings/config', query),
   keys: () => '/settings/keys',
   /** `next` is where to go after signing in. */
   login: (next?: string) => withQuery('/login', { next }),

@@ -10,12 +10,12 @@ export function advise(text: string, vendor: Vendor | undefined): string | undef
   }
   if (/\(404\)|\(405\)|JSON/.test(text)) return 'Most addresses end in /v1.'
   if (
-    /can't be reached|cannot be reached|could not reach|did not answer|ECONN|ENOTFOUND|refused the connection/i.test(
+    /could not be reached|did not answer within/i.test(
       text,
     )
   ) {
     if (!vendor?.local) return 'Check that this server can reach the internet, and that the address is right.'
-    const start = vendor.start ? `Is it running (${vendor.start})? ` : ''
+    const start = vendor.start ? `Start it: ${vendor.start}. ` : ''
     return `${start}The address is seen from the server: inside a container, the machine around it is mostly ` +
       'host.docker.internal.'
   }

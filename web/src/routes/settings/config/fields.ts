@@ -1,4 +1,4 @@
-import type { Origin } from '$shared/config.ts'
+import type { ConfigProblem, Origin } from '$shared/config.ts'
 import type { Schema } from '$lib/api/config.ts'
 
 /** One setting of the form. */
@@ -81,3 +81,7 @@ export function originOf(origins: Record<string, Origin>, path: readonly string[
   const key = path.join('.')
   return origins[key] ?? Object.entries(origins).find(([name]) => name.startsWith(`${key}.`))?.[1] ?? 'default'
 }
+
+/** A problem as a sentence; most messages leave the name of the setting to whoever shows them. */
+export const worded = ({ path, origin, message }: ConfigProblem): string =>
+  path && origin === 'file' && !message.startsWith(path) ? `${path} ${message}` : message
