@@ -26,7 +26,9 @@ export function createSlashCommands(client: Client, sessionId: string, out: Outp
     const own = [['help', 'This list'], ['exit', 'Leave; the conversation stays']]
     const rows = [
       ...own,
-      ...known.filter((info) => info.help_visible).map(({ name, description }) => [name, description]),
+      ...known.filter(({ name, help_visible }) => help_visible && name !== 'help').map((
+        { name, description },
+      ) => [name, description]),
     ]
     for (const [name, description] of rows) {
       out.print(`  ${cleanLine(`/${name}`).padEnd(12)} ${out.style.dim(cleanLine(description!))}`)
