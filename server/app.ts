@@ -125,7 +125,8 @@ export async function createApp(deps: Deps) {
     log,
     builtin: deps.builtin ?? createBuiltin(),
     env: config.variables(),
-    pooled: deps.runtime.name !== 'bun',
+    // Also on Bun, whose `fetch` keeps the 257th answer waiting until another is over.
+    pooled: true,
     audit: (entry) => auth.audit.record(entry),
     now,
   })

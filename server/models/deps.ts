@@ -25,7 +25,7 @@ export type ModelsDeps = {
   env: Record<string, string | undefined>
   /** Used for all requests to providers; the runtime's own `fetch` when left out. */
   outboundFetch?: typeof fetch | undefined
-  /** Without `outboundFetch`: pooled connections of our own, which cost less than the `fetch` of Node and Deno. */
+  /** Without `outboundFetch`: pooled connections of our own, which cost less than the `fetch` of Node and Deno and have no limit as on Bun. */
   pooled?: boolean | undefined
   audit?: ((entry: AuditEntry) => void | Promise<void>) | undefined
   now: () => number
