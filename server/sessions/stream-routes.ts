@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import * as v from 'valibot'
 import type { Caller } from '../auth/principal.ts'
 import { can } from '../auth/principal.ts'
-import type { Bus } from '../bus/bus.ts'
+import type { Bus, ResourceEvent } from '../bus/bus.ts'
 import { invalid } from '../errors.ts'
 import type { AppEnv } from '../http/env.ts'
 import { operation } from '../http/operation.ts'
@@ -73,9 +73,8 @@ async function* follow(
   const unsubscribe = bus.subscribe((event) => {
     if (!topics.resources || event.type !== 'resource') return
     if (event.handle !== undefined && event.handle !== caller.handle) return
-    const { resource, action, id } = event
     if (waiting.length >= MAX_WAITING) waiting = [reset('too_slow', sessions.head())]
-    else waiting.push(encodeFrame({ event: 'resource', data: JSON.stringify({ v: 1, resource, action, id }) }))
+    else waiting.push(resourceFrame(event))
     wake()
   })
   const unsubscribeSystem = topics.system && can(caller, 'admin')
@@ -125,6 +124,18 @@ async function* follow(
     unsubscribe()
     unsubscribeSystem?.()
   }
+}
+
+/** Frames of resource events, made once however many streams carry them. */
+const resourceFrames = new WeakMap<ResourceEvent, Uint8Array>()
+
+function resourceFrame(event: ResourceEvent): Uint8Array {
+  const known = resourceFrames.get(event)
+  if (known) return known
+  const { resource, action, id } = event
+  const frame = encodeFrame({ event: 'resource', data: JSON.stringify({ v: 1, resource, action, id }) })
+  resourceFrames.set(event, frame)
+  return frame
 }
 
 const reset = (reason: string, offset: number): Uint8Array =>
