@@ -18,7 +18,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 const started = Date.now()
 await run('set-up', ['node', 'server/setup.mjs', '--ui'])
 // What changes or reads every file goes first: nothing else may see a file half written.
-const format = await run('format', ['deno', 'fmt', '--quiet', '--unstable-component', ...(onlyLook ? ['--check'] : [])])
+const format = await run('format', ['deno', 'fmt', '--unstable-component', onlyLook ? '--check' : '--quiet'])
 const others = await Promise.all([
   run('lint', ['oxlint', '--quiet']),
   run('types', ['tsc', '--noEmit', '-p', '.']),
