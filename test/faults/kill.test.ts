@@ -102,7 +102,7 @@ describe('a server that is killed again and again while it streams', () => {
     let over = false
     void conversations.finally(() => (over = true)).catch(() => {})
     while (!over) {
-      await Promise.race([conversations, sleep(between(150, 900))])
+      await Promise.race([conversations, sleep(between(200, 1500))])
       if (over) break
       kills++
       const victim = server
@@ -142,16 +142,21 @@ describe('a server that is killed again and again while it streams', () => {
     }
   })
 
-  it('gives each question at most one answer, and only one that was given whole is complete', async () => {
+  it('shows one answer to each question, and calls only a whole one complete', async () => {
+    const shown = [...readers.values()].flatMap((reader) => reader.shown)
     for (const { turnId, question } of acknowledged) {
       const turn = await json<Turn>(`/api/turns/${turnId}`)
-      const asked = upstream.asked.get(question) ?? []
-      const whole = asked.filter(({ completed }) => completed)
-      assert.ok(whole.length <= 1, `${question} was answered ${whole.length} times`)
-      const last = asked.at(-1)!
-      if (turn.state === 'completed') assert.equal(turn.text, last.answer)
-      else assert.ok(turn.text !== '' && last.answer.startsWith(turn.text!), `${question} ${JSON.stringify(turn)}`)
+      // Only a question of whose answer nobody saw a word may be asked again.
+      const { answer } = upstream.asked.get(question)!.at(-1)!
+      for (const { text } of shown.filter((seen) => seen.turnId === turnId)) {
+        assert.ok(answer.startsWith(text), `${question} showed ${JSON.stringify(text)} before`)
+      }
+      if (turn.state === 'completed') assert.equal(turn.text, answer)
+      else assert.ok(turn.text !== '' && answer.startsWith(turn.text!), `${question} ${JSON.stringify(turn)}`)
     }
+    const twice = [...upstream.asked].filter(([, tries]) => tries.filter(({ completed }) => completed).length > 1)
+    // An answer that was on its way in whole when the server died, unread.
+    assert.ok(twice.length <= kills, twice.map(([question]) => question).join())
   })
 
   it('tells a new reader, the transcript, the turn and every reader that lived through it the same, to the byte', async () => {

@@ -13,6 +13,8 @@ export type Seen = { text: string; ends: string[]; final?: string }
  */
 export function followSession(session: string, get: Get) {
   const turns = new Map<string, Seen>()
+  /** What was on the screen when it had to be loaded again. */
+  const shown: { turnId: string; text: string }[] = []
   const stop = new AbortController()
   /** The last offset seen; the stream begins after it. */
   let offset = 0
@@ -56,6 +58,7 @@ export function followSession(session: string, get: Get) {
       if (!page.nextCursor) break
       before = `&before=${page.nextCursor}`
     }
+    for (const [turnId, { text }] of turns) shown.push({ turnId, text })
     turns.clear()
     for (const message of messages) {
       if (message.role !== 'assistant') continue
@@ -101,6 +104,7 @@ export function followSession(session: string, get: Get) {
 
   return {
     turns,
+    shown,
     get resets() {
       return resets
     },
