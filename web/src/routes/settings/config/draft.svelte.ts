@@ -1,6 +1,6 @@
 import { untrack } from 'svelte'
 import type { ConfigProblem } from '$shared/config.ts'
-import { config, type ConfigFile } from '$lib/api/config.ts'
+import { config, type ConfigFile, type Written } from '$lib/api/config.ts'
 import { ApiError } from '$lib/api/client.ts'
 import { differences, readYaml, setYaml, valueAt, type Values } from './yaml-edit.ts'
 
@@ -128,19 +128,19 @@ export class ConfigDraft {
     else this.#elsewhere = file
   }
 
-  /** True when it was saved; false when it was refused, or the file has changed meanwhile. */
-  async save(over: ConfigFile = this.#base): Promise<boolean> {
-    if (this.#saving) return false
+  /** Undefined when it was refused, or the file has changed meanwhile. */
+  async save(over: ConfigFile = this.#base): Promise<Written | undefined> {
+    if (this.#saving) return undefined
     this.#saving = true
     this.#failure = undefined
     try {
-      await this.#api.save(this.#text, over.etag)
+      const written = await this.#api.save(this.#text, over.etag)
       this.#adopt(await this.#api.yaml())
-      return true
+      return written
     } catch (error) {
       if (error instanceof ApiError && error.status === 412) this.#elsewhere = await this.#api.yaml()
       else this.#failure = error
-      return false
+      return undefined
     } finally {
       this.#saving = false
     }
