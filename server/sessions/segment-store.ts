@@ -13,8 +13,8 @@ type Tx = Transaction<SegmentTables>
 
 /** Segments whose events are read in one go. */
 const WINDOW = 64
-/** Segments beyond the window that may begin inside it: turns of other sessions, or queued behind this one. */
-const OVERLAP = 512
+/** How many segments further on one is looked for that begins inside the window: a turn that took long. */
+const OVERLAP = 4096
 /** Lost ranges kept; a reader that comes back from before more restarts than this loads again anyway. */
 const EPOCHS = 100
 
@@ -22,15 +22,23 @@ const EPOCHS = 100
 export function createSegmentStore(database: Db) {
   const db = database.withTables<SegmentTables>()
 
-  async function rowsAfter(filter: Filter, after: number) {
-    let query = db.selectFrom('turn_segments as g').innerJoin('sessions as s', 's.sid', 'g.sid')
+  function rows(filter: Filter) {
+    const query = db.selectFrom('turn_segments as g').innerJoin('sessions as s', 's.sid', 'g.sid')
       .select(['g.last_offset', 'g.first_offset', 'g.turn_id', 'g.events', 's.sid', 's.id', 's.handle'])
-      .where('g.last_offset', '>', after).orderBy('g.last_offset').limit(WINDOW + OVERLAP)
-    query = filter.sid === undefined
+      .orderBy('g.last_offset')
+    const own = filter.sid === undefined
       ? query.where('s.handle', '=', filter.handle)
       : query.where('g.sid', '=', filter.sid)
-    if (filter.session_ids) query = query.where('s.id', 'in', [...filter.session_ids])
-    return await query.execute()
+    return filter.session_ids ? own.where('s.id', 'in', [...filter.session_ids]) : own
+  }
+
+  /** Segments that begin at or before an offset and end after it. */
+  function rowsAcross(filter: Filter, offset: number) {
+    let ahead = db.selectFrom('turn_segments').select('last_offset').where('last_offset', '>', offset)
+      .orderBy('last_offset').limit(1).offset(OVERLAP)
+    if (filter.sid !== undefined) ahead = ahead.where('sid', '=', filter.sid)
+    return rows(filter).where('g.last_offset', '>', offset).where('g.first_offset', '<=', offset)
+      .where('g.last_offset', '<', (e) => e.fn.coalesce(ahead, e.lit(Number.MAX_SAFE_INTEGER))).execute()
   }
 
   return {
@@ -111,9 +119,10 @@ export function createSegmentStore(database: Db) {
      * again: a reader that stops between them must not miss the part of a delta that lies before its offset.
      */
     async read(filter: Filter, after: number): Promise<{ turn: TurnRef; event: StoredEvent }[]> {
-      const rows = await rowsAfter(filter, after)
-      const upTo = rows.length > WINDOW ? rows[WINDOW - 1]!.last_offset : Infinity
-      const inside = rows.filter((row) => row.first_offset <= upTo)
+      const window = await rows(filter).where('g.last_offset', '>', after).limit(WINDOW).execute()
+      const upTo = window.length < WINDOW ? Infinity : window.at(-1)!.last_offset
+      const across = upTo === Infinity ? [] : await rowsAcross(filter, upTo)
+      const inside = [...window, ...across]
       const overlapping = inside.some((row, i) => i > 0 && row.first_offset <= inside[i - 1]!.last_offset)
       const out: { turn: TurnRef; event: StoredEvent }[] = []
       for (const row of inside) {
@@ -122,7 +131,9 @@ export function createSegmentStore(database: Db) {
         const events = overlapping || upTo !== Infinity ? stored.flatMap(expand) : stored
         for (const event of sliceAfter(events, after)) if (event.o <= upTo) out.push({ turn, event })
       }
-      return out.sort((a, b) => a.event.o - b.event.o)
+      out.sort((a, b) => a.event.o - b.event.o)
+      // A turn that ended between the two queries was read in its pieces and as a whole.
+      return out.filter(({ event }, i) => i === 0 || event.o !== out[i - 1]!.event.o)
     },
   }
 }
