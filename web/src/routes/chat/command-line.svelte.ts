@@ -28,15 +28,18 @@ export class CommandLine {
     return this.#running
   }
 
-  async run(name: string, arg?: string): Promise<void> {
+  /** Whether it went through. */
+  async run(name: string, arg?: string): Promise<boolean> {
     this.#running = name
     this.#reply = undefined
     try {
       this.#reply = { command: name, ...(await this.#carryOut(name, arg)) }
       await this.#ondone(name)
+      return true
     } catch (error) {
       const { what, mend } = explain(error)
       this.#reply = { command: name, text: [what, mend].filter(Boolean).join(' ') }
+      return false
     } finally {
       this.#running = undefined
     }

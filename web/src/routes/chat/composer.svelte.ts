@@ -1,5 +1,5 @@
 import type { SessionsApi } from '$lib/api/sessions.ts'
-import { explain } from '$lib/errors.ts'
+import { explain, fieldError } from '$lib/errors.ts'
 import type { AttachmentInput } from '$shared/sessions.ts'
 import { type Draft, keep, kept, randomId } from './drafts.ts'
 
@@ -29,6 +29,8 @@ export class Composer {
   #files = new Map<string, File>()
   #aborts = new Map<string, AbortController>()
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** Another tab may have the same draft open: only what was changed here is written. */
+  #changed = false
   #draftName: string
   #api: SessionsApi
 
@@ -47,6 +49,7 @@ export class Composer {
 
   set text(text: string) {
     this.#text = text
+    this.#changed = true
     this.#timer ??= setTimeout(() => this.save(), SAVE_AFTER)
   }
 
@@ -76,7 +79,7 @@ export class Composer {
     this.#aborts.get(id)?.abort()
     this.#files.delete(id)
     this.#uploads = this.#uploads.filter((upload) => upload.id !== id)
-    this.save()
+    this.#saveChanged()
   }
 
   retry(id: string): void {
@@ -90,7 +93,7 @@ export class Composer {
     this.#text = ''
     this.#uploads = []
     this.#files.clear()
-    this.save()
+    this.#saveChanged()
     return draft
   }
 
@@ -98,13 +101,15 @@ export class Composer {
   restore(draft: Draft): void {
     this.#text = [draft.text, this.#text].filter((text) => text.trim() !== '').join('\n\n')
     this.#uploads = [...draft.attachments.map(asUpload), ...this.#uploads]
-    this.save()
+    this.#saveChanged()
   }
 
-  /** Writes the draft now. */
+  /** Writes the draft now, if it was changed. */
   save(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    if (!this.#changed) return
+    this.#changed = false
     const draft: Draft = { text: this.#text, attachments: this.#sent() }
     keep(`draft.${this.#draftName}`, draft.text || draft.attachments.length > 0 ? draft : undefined)
   }
@@ -113,12 +118,17 @@ export class Composer {
   rename(draftName: string): void {
     keep(`draft.${this.#draftName}`, undefined)
     this.#draftName = draftName
-    this.save()
+    this.#saveChanged()
   }
 
   close(): void {
     this.save()
     for (const abort of this.#aborts.values()) abort.abort()
+  }
+
+  #saveChanged(): void {
+    this.#changed = true
+    this.save()
   }
 
   #sent(): AttachmentInput[] {
@@ -146,9 +156,9 @@ export class Composer {
       const { path, filename } = await this.#api.upload(file, { onprogress, signal: abort.signal })
       this.#change(id, { state: 'done', progress: 1, path, filename })
       this.#files.delete(id)
-      this.save()
+      this.#saveChanged()
     } catch (error) {
-      if (!abort.signal.aborted) this.#change(id, { state: 'failed', error: explain(error).what })
+      if (!abort.signal.aborted) this.#change(id, { state: 'failed', error: reason(error) })
     } finally {
       this.#aborts.delete(id)
     }
@@ -164,6 +174,12 @@ const asUpload = ({ type, path, filename, mime_type }: AttachmentInput): Upload 
   ...{ id: randomId(), filename: filename ?? path, type: type ?? 'file', mime_type: mime_type ?? '', size: null },
   ...{ progress: 1, state: 'done', path, error: null },
 })
+
+/** The one field of an upload needs no name. */
+const reason = (error: unknown): string => {
+  const refused = fieldError(error, 'file')
+  return refused ? `The file ${refused}` : explain(error).what
+}
 
 function typeOf(mime: string): Upload['type'] {
   if (mime.startsWith('image/')) return 'image'

@@ -1,4 +1,4 @@
-import { SvelteSet } from 'svelte/reactivity'
+import { SvelteMap, SvelteSet } from 'svelte/reactivity'
 import { ApiError } from '$lib/api/client.ts'
 import type { Decision, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
 import { toast } from '$lib/ui/toast.svelte.ts'
@@ -12,9 +12,6 @@ import { Outbox, type Outgoing } from './outbox.svelte.ts'
 import { Transcript } from './transcript.svelte.ts'
 import type { Turn } from './turn.ts'
 
-/** A message that is being changed to ask again from there. */
-export type Edit = { turnId: string; text: string }
-
 /** The stream is given this long to show a sent message, ms. */
 const PATIENCE = 2000
 
@@ -27,10 +24,11 @@ export class Conversation {
   readonly commands: CommandLine
   #api: SessionsApi
   #open = new SvelteSet<string>()
+  /** What becomes of messages that are being changed, by their turns. */
+  #edits: SvelteMap<string, string>
   #session = $state<Session>()
   #context = $state<SessionContext>()
   #model = $state<string | null>(null)
-  #edit = $state<Edit>()
   #missing = $state(false)
   #fresh = $state(false)
   #stopping = $state(false)
@@ -44,7 +42,7 @@ export class Conversation {
     this.composer = new Composer(id ?? 'new', api)
     this.outbox = new Outbox(this.id, api, (turn) => this.#acknowledged(turn))
     this.commands = new CommandLine(this.id, api, (name) => this.#commanded(name))
-    this.#edit = kept<Edit | undefined>(`edit.${this.id}`, undefined)
+    this.#edits = new SvelteMap(kept<[string, string][]>(`edits.${this.id}`, []))
     if (this.#fresh) this.transcript.begin()
   }
 
@@ -61,8 +59,9 @@ export class Conversation {
     return this.#session?.model ?? this.#model
   }
 
-  get edit(): Edit | undefined {
-    return this.#edit
+  /** The changed text of a message, while it is being changed to ask again from there. */
+  editOf(turnId: string): string | undefined {
+    return this.#edits.get(turnId)
   }
 
   /** The server knows no such session. */
@@ -204,20 +203,20 @@ export class Conversation {
   }
 
   changeEdit(turnId: string, text: string): void {
-    this.#edit = { turnId, text }
-    keep(`edit.${this.id}`, this.#edit)
+    this.#edits.set(turnId, text)
+    keep(`edits.${this.id}`, [...this.#edits])
   }
 
-  endEdit(): void {
-    this.#edit = undefined
-    keep(`edit.${this.id}`, undefined)
+  endEdit(turnId: string): void {
+    this.#edits.delete(turnId)
+    keep(`edits.${this.id}`, this.#edits.size > 0 ? [...this.#edits] : undefined)
   }
 
   /** Asks the changed question in a new session with the history before it; returns that session's id. */
   async branch(turn: Turn, text: string): Promise<string> {
     const messageId = turn.messageId ?? (await this.#messageIdOf(turn))
     const session = await this.#api.branch(this.id, messageId, text)
-    this.endEdit()
+    this.endEdit(turn.id)
     return session.session_id
   }
 
