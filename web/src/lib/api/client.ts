@@ -93,6 +93,8 @@ async function request(
       },
       body: body === undefined ? undefined : plain ? body as BodyInit : JSON.stringify(body),
       signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
+      // A deletion may be asked for by a page that closes.
+      keepalive: method === 'DELETE',
     })
   } catch (error) {
     throw unreachable(error, signal)

@@ -110,9 +110,13 @@ export class SessionList {
     this.#leaving = this.#leaving.filter((known) => known !== id)
   }
 
-  /** Carries out deletions that still wait, as when the page closes. */
   close(): void {
     clearTimeout(this.#timer)
+    this.settle()
+  }
+
+  /** Carries out deletions that still wait, as when the page closes. */
+  settle(): void {
     for (const id of [...this.#deletions.keys()]) void this.#delete(id, () => {})
   }
 
