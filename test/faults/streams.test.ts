@@ -14,6 +14,7 @@ import { streamSignal } from '../../server/http/stream-signal.ts'
 import type { ModelProvider } from '../../server/models/provider.ts'
 import type { Turn } from '../../shared/sessions.ts'
 import { OWNER_TOKEN, type TestApp, testApp, textOf } from '../support/app.ts'
+import { openSocket } from '../support/ws.ts'
 
 const MB = 1024 * 1024
 setFlagsFromString('--expose-gc')
@@ -99,6 +100,28 @@ describe('clients that open a stream', () => {
     const grown = await used() - memory
     assert.ok(grown < 5 * MB, `${(grown / MB).toFixed(1)} MB more`)
     assert.equal((await app.request('/api/health')).status, 200)
+  })
+
+  it('as a WebSocket and drop it are no longer counted, and leave no memory behind', async () => {
+    const clients = async (): Promise<number> =>
+      (await app.json<{ connected_clients: number }>('/api/health')).connected_clients
+    const openAndDropSockets = async (count: number): Promise<void> => {
+      const address = `${url.replace('http', 'ws')}/ws`
+      const sockets = await Promise.all(
+        Array.from({ length: count }, () => openSocket(address, { authorization: `Bearer ${OWNER_TOKEN}` })),
+      )
+      assert.equal(await clients(), count)
+      sockets.forEach((socket, i) => i % 2 ? socket.drop() : socket.close())
+      for (const end = Date.now() + 10_000; await clients() > 0 && Date.now() < end;) await sleep(20)
+      assert.equal(await clients(), 0)
+    }
+    await openAndDropSockets(50)
+    const timers = active('Timeout')
+    const memory = await used()
+    await openAndDropSockets(300)
+    await until(() => active('Timeout') <= timers + 5, () => `${active('Timeout')} timers are left, before ${timers}`)
+    const grown = await used() - memory
+    assert.ok(grown < 5 * MB, `${(grown / MB).toFixed(1)} MB more`)
   })
 
   it('and never read cost little while five megabytes pass, slow nobody down, and find everything when they read', async () => {
