@@ -124,6 +124,15 @@ function tooDeep(text: string): boolean {
 }
 
 async function readBody(c: Context, limit: number): Promise<Uint8Array> {
+  try {
+    return await readLimited(c, limit)
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw new AppError('bad_request', 'The body ended before it was complete; send it again', { cause: error })
+  }
+}
+
+async function readLimited(c: Context, limit: number): Promise<Uint8Array> {
   const refuse = () => new AppError('too_large', `The body is larger than ${limit} bytes`)
   const declared = c.req.header('content-length')
   if (declared !== undefined) {

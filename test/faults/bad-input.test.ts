@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as v from 'valibot'
 import type { Problem } from '../../shared/problem.ts'
 import type { RunMessage, Turn } from '../../shared/sessions.ts'
 import { docOf, type OperationDoc } from '../../server/http/operation.ts'
 import { scripted } from '../../server/models/providers/scripted.ts'
-import { type TestApp, testApp, textOf } from '../support/app.ts'
+import { OWNER_TOKEN, type TestApp, testApp, textOf } from '../support/app.ts'
 
 type Route = { method: string; path: string; doc: OperationDoc }
 type Schema = v.GenericSchema<unknown, unknown>
@@ -189,6 +192,25 @@ describe('bad input', () => {
     const events = await app.events('half', 0, (event) => event.type === 'turn_finished')
     assert.equal(messages[0]?.text, turn.input.text)
     assert.deepEqual([messages[1]?.text, textOf(events)], [turn.text, turn.text])
+  })
+
+  it('that stops in the middle of a body is no fault of the server', async () => {
+    const { hostname, port } = new URL(await app.listen())
+    for (const length of ['Content-Length: 100', 'Transfer-Encoding: chunked']) {
+      const socket = connect(Number(port), hostname)
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      socket.write(
+        `POST /api/sessions/torn/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${OWNER_TOKEN}\r\n` +
+          `Content-Type: application/json\r\n${length}\r\n\r\n${length.includes('chunked') ? '40\r\n' : ''}{"text":"ha`,
+      )
+      await sleep(50)
+      socket.resetAndDestroy()
+    }
+    await sleep(100)
+    const entries = await app.json<{ event: string }[]>('/api/logs?limit=200')
+    assert.deepEqual(entries.filter(({ event }) => event === 'http.failed'), [])
+    assert.equal((await app.request('/api/sessions/torn')).status, 404)
   })
 
   it('leaves nothing behind that cannot be listed and opened', async () => {
