@@ -132,7 +132,9 @@ export async function createApp(deps: Deps) {
   })
   const vault = createVault({ root: join(home, 'vault'), log, bus, now: date })
   const uploads = createUploads({ home, maxBytes: () => settings().uploads.max_bytes })
-  const tools = createTools([timeTool(date), mathTool, ...modelsTools(models), ...notesTools(vault)])
+  const tools = createTools([timeTool(date), mathTool, ...modelsTools(models), ...notesTools(vault)], {
+    budget: () => settings().tools.description_tokens,
+  })
 
   const events = await createEventLog({ kysely, log, now })
   const approvals = createApprovals({
@@ -288,6 +290,7 @@ export async function createApp(deps: Deps) {
     app,
     auth,
     sessions,
+    tools,
     fetch: (request: Request, info: RequestInfo): Response | Promise<Response> => app.fetch(request, info),
 
     /** Accepts or refuses a WebSocket: the same checks as for any request, then the path decides. */

@@ -148,6 +148,79 @@ const Outbound = v.object({
   ),
 })
 
+const Tools = v.object({
+  description_tokens: v.optional(
+    whole(
+      'Room for descriptions',
+      'Tokens that descriptions of tools may take in every model call; beyond, the model searches for tools',
+      200,
+      1_000_000,
+    ),
+    2000,
+  ),
+  files: v.optional(
+    v.pipe(
+      v.object({
+        enabled: v.optional(flag('Files', 'Let the model work with the files of the workspace folder'), false),
+      }),
+      v.title('Files'),
+    ),
+    {},
+  ),
+  shell: v.optional(
+    v.pipe(
+      v.object({
+        enabled: v.optional(
+          flag('Commands', 'Let the model run programs as the user that runs this server; it begins in the workspace'),
+          false,
+        ),
+        timeout_seconds: v.optional(whole('Time of a command', 'Seconds until it is stopped', 1, 3600), 120),
+        max_output_bytes: v.optional(
+          whole('Output of a command', 'Bytes that are kept of its beginning and its end', 1000, 1_000_000),
+          32_000,
+        ),
+      }),
+      v.title('Commands'),
+    ),
+    {},
+  ),
+  web: v.optional(
+    v.pipe(
+      v.object({
+        search: v.optional(
+          v.pipe(
+            v.picklist(['off', 'searxng', 'duckduckgo'], 'must be off, searxng or duckduckgo'),
+            v.title('Web search'),
+            v.description('Who is asked when the model searches the web'),
+          ),
+          'off',
+        ),
+        search_url: v.optional(
+          v.pipe(
+            Url(['http:', 'https:'], 'must be a URL that begins with http:// or https://'),
+            v.title('Address of the search'),
+            v.description('Of a SearXNG server, or of another page that answers as DuckDuckGo does'),
+          ),
+        ),
+      }),
+      v.title('Web'),
+    ),
+    {},
+  ),
+  delegate: v.optional(
+    v.pipe(
+      v.object({
+        max_steps: v.optional(whole('Steps', 'Model calls of one sub-agent', 1, 1000), 20),
+        timeout_seconds: v.optional(whole('Time', 'Seconds until a sub-agent is stopped', 5, 86_400), 300),
+        max_depth: v.optional(whole('Depth', 'Levels of sub-agents; 1 lets none of them delegate further', 0, 5), 1),
+        max_parallel: v.optional(whole('At once', 'Sub-agents of one session that work at the same time', 1, 100), 4),
+      }),
+      v.title('Sub-agents'),
+    ),
+    {},
+  ),
+})
+
 const Logging = v.object({
   level: v.optional(
     v.pipe(
@@ -199,6 +272,7 @@ export const Config = v.looseObject({
   database: v.optional(v.pipe(Database, v.title('Database')), {}),
   sessions: v.optional(v.pipe(Sessions, v.title('Sessions')), {}),
   agent: v.optional(v.pipe(Agent, v.title('Agent'), v.description('Limits of a turn')), {}),
+  tools: v.optional(v.pipe(Tools, v.title('Tools'), v.description('What the model may use')), {}),
   uploads: v.optional(v.pipe(Uploads, v.title('Uploads')), {}),
   outbound: v.optional(v.pipe(Outbound, v.title('Outbound requests')), {}),
   logging: v.optional(v.pipe(Logging, v.title('Log')), {}),

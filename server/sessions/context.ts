@@ -27,7 +27,7 @@ export async function contextOf(
   }
   const window = model.context_window
   const system = estimateTokens(systemPromptOf(deps.systemPrompt(), session))
-  const tools = estimateTokens(JSON.stringify(deps.tools.specs()))
+  const tools = estimateTokens(JSON.stringify(deps.tools.offer()))
   const summary = estimateTokens(session.summary ?? '')
   const messages = Math.ceil(length / 4)
   const used = system + tools + summary + messages

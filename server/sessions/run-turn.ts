@@ -196,8 +196,7 @@ export function createRunTurn(deps: RunTurnDeps) {
           emit({
             type: 'tool_call',
             call_id: call.call_id,
-            name: tools.find(call.name)?.name ?? call.name,
-            arguments: call.arguments,
+            ...tools.meant(call),
           })
         }
         recordUsage(resolved, end.usage)
@@ -210,7 +209,7 @@ export function createRunTurn(deps: RunTurnDeps) {
     }
 
     async function prepare(resolved: ResolvedModel, limits: TurnLimits, compacted: boolean) {
-      const specs = tools.specs()
+      const specs = tools.offer(progress.steps.flatMap((step) => step.calls))
       const output = Math.min(
         limits.max_output_tokens ?? resolved.max_output_tokens ?? 4096,
         Math.floor(resolved.context_window / 4),
@@ -275,6 +274,8 @@ export function createRunTurn(deps: RunTurnDeps) {
       const reads = allowed.filter((call) => !effects.includes(call))
       await Promise.all(reads.map((call) => runCall(call)))
       for (const call of effects) if (!signal.aborted) await runCall(call)
+      // And so is what it did, before the model goes on from it.
+      if (effects.length > 0) await events.flush()
       if (signal.aborted || questions.length === 0) return 'done'
 
       await events.commit(async (tx) => {

@@ -1,5 +1,7 @@
 import type { ToolSpec } from '../models/provider.ts'
 import { AppError } from '../errors.ts'
+import { fitting, foundIn, type PastCall, specOf, tokensOf, unwrapped, wireNameOf } from './offer.ts'
+import { searchTool } from './tool-search.ts'
 import type { Tool, ToolContext, ToolOutput } from './tool.ts'
 
 export type Tools = ReturnType<typeof createTools>
@@ -8,10 +10,14 @@ export type Tools = ReturnType<typeof createTools>
 const MAX_RESULT = 64_000
 
 /** The one list of tools; features add theirs when the app is built. */
-export function createTools(initial: Tool[]) {
+export function createTools(initial: Tool[], settings: {
+  /** Tokens that descriptions may take in a model call. */
+  budget: () => number
+}) {
   const byName = new Map<string, Tool>()
   const byWireName = new Map<string, Tool>()
   const providers = new Map<string, () => readonly Tool[]>()
+  const core = new Map<string, () => readonly Tool[]>()
   const add = (tool: Tool): void => {
     const wire = wireNameOf(tool.name)
     if (byWireName.has(wire)) throw new Error(`two tools are called ${wire}`)
@@ -31,21 +37,45 @@ export function createTools(initial: Tool[]) {
     return found
   }
 
+  const list = (): Tool[] => [...byName.values(), ...provided().values()]
+  const find = (name: string): Tool | undefined =>
+    byName.get(name) ?? byWireName.get(name) ?? provided().get(wireNameOf(name))
+  const search = searchTool(list)
+  add(search)
+
   return {
     add,
-    /** A feature whose tools change while the server runs; asked each time the list is read, so it must be quick. */
-    provide: (source: string, tools: () => readonly Tool[]): void => void providers.set(source, tools),
-    list: (): Tool[] => [...byName.values(), ...provided().values()],
-    /** The list as models get it, with names that every vendor accepts. */
-    specs: (): ToolSpec[] =>
-      [...byWireName, ...provided()].map(([name, tool]) => ({
-        name,
-        description: tool.description,
-        input_schema: tool.input_schema,
-      })),
+    /**
+     * A feature whose tools change while the server runs; asked each time the list is read, so it must be quick.
+     * Tools of our own are `core`: they are offered first when there are too many to describe.
+     */
+    provide(source: string, tools: () => readonly Tool[], options: { core?: boolean } = {}): void {
+      providers.set(source, tools)
+      if (options.core) core.set(source, tools)
+    },
+    list,
     /** By its own name or by the name that a model was given. */
-    find: (name: string): Tool | undefined =>
-      byName.get(name) ?? byWireName.get(name) ?? provided().get(wireNameOf(name)),
+    find,
+
+    /**
+     * The list as models get it, with names that every vendor accepts. When all descriptions exceed the budget, it is
+     * our own tools as far as they fit, the search, and what this turn has found or used before.
+     */
+    offer(past: readonly PastCall[] = []): ToolSpec[] {
+      const all = list().filter((tool) => tool !== search)
+      if (tokensOf(all) <= settings.budget()) return all.map(specOf)
+      const found = [...foundIn(past)].map(find).filter((tool) => tool !== undefined)
+      const own = [...byName.values(), ...[...core.values()].flatMap((tools) => tools())]
+        .filter((tool) => tool !== search)
+      const fit = fitting(own, settings.budget() - tokensOf([search]))
+      return [...new Set([...fit, search, ...found])].map(specOf)
+    },
+
+    /** The call that a model means: its tool's own name, taken out of a dispatcher where one was used. */
+    meant(call: { name: string; arguments: Record<string, unknown> }) {
+      const { name, arguments: args } = unwrapped(call, find)
+      return { name: find(name)?.name ?? name, arguments: args }
+    },
 
     /** Runs a call that the gate let through. Never throws: a failure is a result that says what happened. */
     async run(tool: Tool, input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput> {
@@ -64,5 +94,3 @@ export function createTools(initial: Tool[]) {
     },
   }
 }
-
-const wireNameOf = (name: string): string => name.replace(/[^a-zA-Z0-9_-]/g, '_').slice(0, 64)
