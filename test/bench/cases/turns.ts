@@ -33,7 +33,7 @@ export async function turns({ runtime, quick, upstream, add, growth }: Bench): P
               unit: 'MiB',
               limit: before,
               ours: server.memoryMiB(),
-              goal: '+20 after a collection',
+              goal: '+20 MiB after a collection',
             })
             // Growth shows only after the heap found its size.
             let last = NaN
