@@ -102,7 +102,7 @@ describe('a server that is killed again and again while it streams', () => {
     let over = false
     void conversations.finally(() => (over = true)).catch(() => {})
     while (!over) {
-      await Promise.race([conversations, sleep(between(200, 1500))])
+      await Promise.race([conversations, sleep(between(150, 1100))])
       if (over) break
       kills++
       const victim = server
