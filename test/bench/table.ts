@@ -19,7 +19,7 @@ export function printTable(rows: readonly Row[]): void {
     row.what,
     row.limit === null ? '–' : `${short(row.limit)} ${row.unit}`,
     `${short(row.ours)} ${row.unit}`,
-    row.limit === null ? '–' : `${(row.ours / row.limit).toFixed(2)} ×`,
+    ratio(row),
     row.goal,
   ])
   const lines = [['case', 'runtime', 'what', 'limit', 'ours', 'ratio', 'goal'], ...cells]
@@ -29,6 +29,9 @@ export function printTable(rows: readonly Row[]): void {
     if (index === 0) console.log(widths.map((width) => '-'.repeat(width)).join('  '))
   })
 }
+
+/** An added time that vanishes in the noise has no ratio. */
+const ratio = ({ limit, ours }: Row): string => limit !== null && limit > 0 ? `${(ours / limit).toFixed(2)} ×` : '–'
 
 const short = (value: number): string =>
   Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2)

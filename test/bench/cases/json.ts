@@ -5,7 +5,7 @@ import { startLimit, startServer, TOKEN, withHome } from '../server.ts'
 
 /** One session as JSON: authorised, read from the database, against a route that answers a constant. */
 export async function json({ runtime, quick, add }: Bench): Promise<void> {
-  const seconds = quick ? 1.5 : 3
+  const seconds = quick ? 1.5 : 2
   const compare = (what: string, limit: Loaded, ours: Loaded) => {
     add({
       what: `${what}, processor time`,

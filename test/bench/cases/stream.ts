@@ -6,8 +6,8 @@ import { startLimit, startServer, TOKEN, withHome } from '../server.ts'
 const SIZES = [
   { concurrency: 1, rounds: 20, tokens: 20, gapMs: 10, goal: '+5 / +0.2 ms' },
   { concurrency: 16, rounds: 6, tokens: 40, gapMs: 20, goal: '+20 / +0.2 ms' },
-  { concurrency: 128, rounds: 3, tokens: 60, gapMs: 20, goal: '+60 / +0.2 ms' },
-  { concurrency: 1000, rounds: 1, tokens: 60, gapMs: 100, goal: 'all tokens come' },
+  { concurrency: 128, rounds: 2, tokens: 60, gapMs: 20, goal: '+60 / +0.2 ms' },
+  { concurrency: 1000, rounds: 1, tokens: 40, gapMs: 100, goal: 'all tokens come' },
 ]
 
 /**
