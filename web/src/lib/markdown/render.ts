@@ -18,7 +18,7 @@ const ALLOWED = {
   ],
   ALLOWED_ATTR: [
     ...['href', 'title', 'src', 'alt', 'class', 'align', 'start', 'type', 'checked', 'disabled', 'target', 'rel'],
-    ...['tabindex', 'loading', 'data-copy', 'aria-label', 'role'],
+    ...['tabindex', 'loading', 'data-copy', 'aria-label', 'aria-level', 'role'],
   ],
   ALLOW_DATA_ATTR: false,
 }
@@ -27,6 +27,10 @@ const ALLOWED = {
 export function toHtml(token: Token, highlight: Highlight): string {
   const renderer = new Renderer()
   renderer.html = ({ text }) => escapeHtml(text)
+  // The page's own heading is the only first one; for those who hear the page, those of a text stand below it.
+  renderer.heading = function ({ tokens, depth }) {
+    return `<h${depth} aria-level="${depth + 2}">${this.parser.parseInline(tokens)}</h${depth}>\n`
+  }
   renderer.link = function ({ href, title, tokens }) {
     const inner = this.parser.parseInline(tokens)
     const url = safeLink(href)
