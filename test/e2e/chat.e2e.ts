@@ -180,6 +180,33 @@ test('messages sent meanwhile wait in a queue that can be changed', async () => 
   await field().fill('')
 })
 
+test('a change to a queued message whose turn comes meanwhile goes to the text field', async () => {
+  upstream.script({ kind: 'tokens', count: 2000, gap_ms: 20 })
+  await newChat()
+  await say('Take your time')
+  await expect(answers().last()).toContainText('word')
+  await say('one')
+  await page.getByRole('region', { name: 'Queue' }).getByRole('button', { name: 'Edit' }).click()
+  await page.getByLabel('Edit the queued message').fill('one, but better')
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect(answers().last()).toHaveText('one')
+  await expect(field()).toHaveValue('one, but better')
+  await field().fill('')
+})
+
+test('closing an older tab does not take the draft of a newer one with it', async () => {
+  const older = await context.newPage()
+  await older.goto('/chat')
+  await expect(older.getByLabel('Message', { exact: true })).toBeVisible()
+  await newChat()
+  await field().fill('Only here')
+  await page.goto('/logs')
+  await older.close({ runBeforeUnload: true })
+  await page.goto('/chat')
+  await expect(field()).toHaveValue('Only here')
+  await field().fill('')
+})
+
 test('a file is attached, sent and shown; a draft with it survives a reload', async () => {
   await newChat()
   await field().fill('Look at this')
