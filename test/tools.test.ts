@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ModelRequest } from '../server/models/provider.ts'
-import { scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { scripted, type Step, toolCall } from '../server/models/providers/scripted.ts'
 import type { Tool } from '../server/tools/tool.ts'
 import { type TestApp, testApp } from './support/app.ts'
 
@@ -18,6 +22,27 @@ after(async () => {
 const namesIn = (request: ModelRequest) => (request.tools ?? []).map(({ name }) => name)
 const results = (request: ModelRequest) =>
   request.messages.filter((message) => message.role === 'tool').map(({ content }) => content as string)
+
+/** The model makes these calls, each that asks is allowed once; answers their results, in order. */
+async function call(app: TestApp, model: ReturnType<typeof scripted>, session = 's'): Promise<string[]> {
+  await app.json(`/api/sessions/${session}/messages`, { json: { text: 'go' } })
+  let over = false
+  const finished = app.events(session, 0, (event) => event.type === 'turn_finished').finally(() => (over = true))
+  while (!over) {
+    const { approvals } = await app.json<{ approvals: { id: string }[] }>('/api/approvals')
+    for (const { id } of approvals) await app.json(`/api/approvals/${id}`, { json: { decision: 'allow_once' } })
+    await Promise.race([sleep(30), finished])
+  }
+  await finished
+  return results(model.requests.at(-1)!)
+}
+
+/** The results of these calls in a new app with these settings. */
+async function calling(flags: Record<string, unknown>, ...steps: Step[]): Promise<{ app: TestApp; said: string[] }> {
+  const model = scripted([...steps.map((step) => [step]), 'done'])
+  const app = await open({ model, flags })
+  return { app, said: await call(app, model) }
+}
 
 /** As many as some people connect: three hundred tools from outside. */
 const manyTools = (ran: unknown[] = []): Tool[] =>
@@ -100,5 +125,153 @@ describe('a long list of tools', () => {
     await app.ask('a', 'hi')
     assert.ok(!namesIn(model.requests[0]!).includes('tool_search'))
     assert.ok(namesIn(model.requests[0]!).includes('notes_create'))
+  })
+})
+
+describe('files of the workspace', () => {
+  const files = { 'tools.files.enabled': true }
+
+  it('are not offered until the configuration enables them, nor are commands', async () => {
+    const model = scripted(['a', 'b'])
+    const app = await open({ model })
+    await app.ask('a', 'hi')
+    await app.json('/api/config/tools', {
+      method: 'PATCH',
+      json: { files: { enabled: true }, shell: { enabled: true } },
+    })
+    await app.ask('a', 'hi')
+    const names = model.requests.map((request) => namesIn(request).filter((name) => /^(files|shell)_/.test(name)))
+    assert.deepEqual(names, [
+      [],
+      ['files_list', 'files_read', 'files_write', 'files_edit', 'files_search', 'shell_run'],
+    ])
+  })
+
+  it('are written, found, edited and read; what is there is replaced only on purpose', async () => {
+    const { app, said } = await calling(
+      files,
+      toolCall('files.write', { path: 'plans/tea.txt', content: 'green tea\nblack tea\n' }),
+      toolCall('files.write', { path: 'plans/tea.txt', content: 'lost' }),
+      toolCall('files.edit', { path: 'plans/tea.txt', old_text: 'tea', new_text: 'coffee' }),
+      toolCall('files.edit', { path: 'plans/tea.txt', old_text: 'green tea', new_text: 'coffee' }),
+      toolCall('files.search', { query: 'BLACK' }),
+      toolCall('files.read', { path: 'plans/tea.txt' }),
+      toolCall('files.list', { path: 'plans' }),
+    )
+    const [written, taken, twice, edited, found, read, list] = said
+    assert.deepEqual(JSON.parse(written!), { path: 'plans/tea.txt', bytes: 20 })
+    assert.match(taken!, /overwrite/)
+    assert.match(twice!, /old_text: occurs 2 times/)
+    assert.deepEqual(JSON.parse(edited!), { path: 'plans/tea.txt', replaced: 1 })
+    assert.deepEqual(JSON.parse(found!).results, [{ path: 'plans/tea.txt', line: 2, text: 'black tea' }])
+    assert.equal(JSON.parse(read!).content, 'coffee\nblack tea\n')
+    assert.deepEqual(JSON.parse(list!).entries.map(({ name }: { name: string }) => name), ['tea.txt'])
+    assert.equal(await readFile(join(app.home, 'workspace', 'plans', 'tea.txt'), 'utf8'), 'coffee\nblack tea\n')
+  })
+
+  it('end at the folder: neither dots, absolute paths nor links lead out of it', async () => {
+    const out = [
+      toolCall('files.read', { path: '../secret.key' }),
+      toolCall('files.read', { path: '/etc/passwd' }),
+      toolCall('files.read', { path: 'out/secret.key' }),
+      toolCall('files.read', { path: 'nowhere' }),
+      toolCall('files.write', { path: 'out/new.txt', content: 'x' }),
+      toolCall('files.list', { path: 'out' }),
+      toolCall('files.read', { path: 'a\0b' }),
+    ]
+    const model = scripted([out, 'done'])
+    const app = await open({ model, flags: files })
+    const workspace = join(app.home, 'workspace')
+    await mkdir(workspace, { recursive: true })
+    await symlink(app.home, join(workspace, 'out'))
+    await symlink(join(app.home, 'not-there'), join(workspace, 'nowhere'))
+    const said = await call(app, model)
+    assert.equal(said.length, out.length)
+    for (const text of said) assert.match(text, /^path: /)
+    assert.ok(!existsSync(join(app.home, 'new.txt')))
+  })
+
+  it('that are no text or too large are refused, and a search passes them by', async () => {
+    const model = scripted([[
+      toolCall('files.read', { path: 'data.bin' }),
+      toolCall('files.read', { path: 'big.txt' }),
+      toolCall('files.search', { query: 'needle' }),
+    ], 'done'])
+    const app = await open({ model, flags: files })
+    const workspace = join(app.home, 'workspace')
+    await mkdir(workspace, { recursive: true })
+    await writeFile(join(workspace, 'data.bin'), 'needle\0')
+    await writeFile(join(workspace, 'big.txt'), `needle${' '.repeat(6 * 1024 * 1024)}`)
+    const [binary, big, found] = await call(app, model)
+    assert.match(binary!, /no text/)
+    assert.match(big!, /larger than/)
+    assert.deepEqual(JSON.parse(found!).results, [])
+  })
+
+  it('belong to the owner: a guest reads none', async () => {
+    const model = scripted([[toolCall('files.list')], 'done'])
+    const app = await open({ model, flags: files })
+    const { secret } = await app.json<{ secret: string }>('/api/keys', {
+      json: { name: 'guest', scopes: ['read', 'chat'], handle: 'guest' },
+    })
+    const headers = { authorization: `Bearer ${secret}`, prefer: 'wait=20' }
+    await app.json('/api/sessions/g/messages', { json: { text: 'list' }, headers })
+    assert.match(results(model.requests[1]!)[0]!, /belongs to the owner/)
+  })
+})
+
+describe('commands', () => {
+  const shell = { 'tools.shell.enabled': true }
+
+  it('run in the workspace, without our environment, and say how they ended', async () => {
+    const { app, said } = await calling(
+      shell,
+      toolCall('shell.run', { command: 'pwd; env; echo oops >&2; exit 3' }),
+    )
+    const { exit_code, output } = JSON.parse(said[0]!)
+    assert.equal(exit_code, 3)
+    assert.ok(output.startsWith(join(app.home, 'workspace')))
+    assert.match(output, /oops/)
+    assert.ok(!output.includes('GATEHOUSE_TOKEN'))
+  })
+
+  it('that say too much keep their beginning and their end', async () => {
+    const { said } = await calling(
+      { ...shell, 'tools.shell.max_output_bytes': 1000 },
+      toolCall('shell.run', { command: 'echo begin; yes | head -n 500000; echo end' }),
+    )
+    const { output, cut_bytes } = JSON.parse(said[0]!)
+    assert.match(output, /^begin\n[^]*bytes left out[^]*end\n$/)
+    assert.ok(output.length < 1200)
+    assert.ok(cut_bytes > 900_000)
+  })
+
+  it('that take too long end with everything that they started, also what made a group of its own', async () => {
+    const { app, said } = await calling(
+      shell,
+      toolCall('shell.run', {
+        command:
+          'trap "" TERM; (sleep 3; touch group.txt) & setsid sh -c "sleep 3; touch own.txt" & echo started; wait',
+        timeout_seconds: 1,
+      }),
+    )
+    const { timed_out, output } = JSON.parse(said[0]!)
+    assert.deepEqual([timed_out, output], [true, 'started\n'])
+    await sleep(2500)
+    for (const name of ['group.txt', 'own.txt']) assert.ok(!existsSync(join(app.home, 'workspace', name)), name)
+  })
+
+  it('end when the turn is stopped', async () => {
+    const model = scripted([[toolCall('shell.run', { command: 'touch begun; sleep 30' })], 'done'])
+    const app = await open({ model, flags: shell })
+    const result = call(app, model)
+    while (!await stat(join(app.home, 'workspace', 'begun')).catch(() => undefined)) await sleep(20)
+    const started = Date.now()
+    await app.json('/api/sessions/s/interrupt', { method: 'POST' })
+    await result
+    assert.ok(Date.now() - started < 5000)
+    const events = await app.events('s', 0, (event) => event.type === 'turn_finished')
+    const ended = events.at(-1)!
+    assert.ok(ended.type === 'turn_finished' && ended.state === 'interrupted')
   })
 })
