@@ -66,6 +66,8 @@ function toResponse(incoming: IncomingMessage): Response {
 
 function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
   let over = false
+  /** Why the answer broke off; told once what had come is read, for an error throws away what waits. */
+  let failure: Error | undefined
   return new ReadableStream<Uint8Array>({
     start(controller) {
       incoming.on('data', (chunk: Uint8Array) => {
@@ -78,13 +80,16 @@ function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
         over = true
       })
       const fail = (error?: Error): void => {
-        if (!over) controller.error(error ?? new Error('The connection was closed'))
+        if (over) return
         over = true
+        failure = error ?? new Error('The connection was closed')
+        if (controller.desiredSize === HIGH_WATER) controller.error(failure)
       }
       incoming.on('error', fail)
       incoming.on('close', () => fail())
     },
-    pull() {
+    pull(controller) {
+      if (failure && controller.desiredSize === HIGH_WATER) return controller.error(failure)
       incoming.resume()
     },
     cancel() {
