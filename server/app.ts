@@ -20,15 +20,10 @@ import { duragentRoutes } from './duragent/routes.ts'
 import { AppError } from './errors.ts'
 import type { AppEnv } from './http/env.ts'
 import { createGuard } from './http/guard.ts'
-import { createOutbound } from './http/outbound.ts'
 import { onError, onNotFound, problem } from './http/on-error.ts'
 import { publicPaths } from './http/operation.ts'
 import { requestId } from './http/request-id.ts'
 import { createStatic } from './http/static.ts'
-import { marketplaceRoutes } from './mcp/marketplace-routes.ts'
-import { mcpPublicRoutes } from './mcp/public-routes.ts'
-import { mcpRoutes } from './mcp/routes.ts'
-import { createMcpClients } from './mcp/service.ts'
 import type { ModelProvider } from './models/provider.ts'
 import { createBuiltin } from './models/providers/builtin.ts'
 import { modelRoutes, providerRoutes } from './models/routes.ts'
@@ -55,13 +50,7 @@ import type { LogFile } from './system/logs.ts'
 import { systemRoutes } from './system/routes.ts'
 import { createSystem } from './system/service.ts'
 import { createGate } from './tools/gate.ts'
-import { createToolHistory } from './tools/history.ts'
 import { mathTool } from './tools/math.ts'
-import { createToolPage } from './tools/page.ts'
-import { toolRoutes } from './tools/routes.ts'
-import { toolRuleRoutes } from './tools/rule-routes.ts'
-import { createToolRules } from './tools/rule-service.ts'
-import { createRuleStore } from './tools/rule-store.ts'
 import { createTools } from './tools/service.ts'
 import { timeTool } from './tools/time.ts'
 import { uploadRoutes } from './uploads/routes.ts'
@@ -155,39 +144,14 @@ export async function createApp(deps: Deps) {
   })
   tools.provide('workspace', workspace, { core: true })
 
-  const outbound = createOutbound({ allow: () => settings().outbound.allow, log })
-  const mcp = await createMcpClients({
-    kysely,
-    home,
-    version: build.version,
-    secrets,
-    bus,
-    log,
-    outbound,
-    variables: config.variables,
-    settings: () => settings().mcp_client,
-    models,
-    keepFile: async (caller, file) => (await uploads.save(caller, file).catch(() => undefined))?.path,
-    audit: (entry) => auth.audit.record(entry),
-    now,
-  })
-  tools.provide('mcp', mcp.offered)
-
   const events = await createEventLog({ kysely, log, now })
-  const ruleStore = createRuleStore(kysely)
-  const gate = createGate({ rules: ruleStore, audit: auth.audit.record })
   const approvals = createApprovals({
     kysely,
     log: events,
     bus,
     timeoutSeconds: () => settings().agent.approval_timeout_seconds,
-    grant: ruleStore.grant,
-    audit: auth.audit.record,
     now,
   })
-  const history = createToolHistory(kysely)
-  const toolRules = createToolRules({ store: ruleStore, history, tools, audit: auth.audit.record, now })
-  const toolPage = createToolPage({ tools, gate, rules: ruleStore, history, audit: auth.audit.record, now })
   const store = createSessionStore(kysely)
   const turns = createTurnStore(kysely)
   const compaction = createCompaction({ store, events, now })
@@ -198,7 +162,7 @@ export async function createApp(deps: Deps) {
     events,
     models,
     tools,
-    gate,
+    gate: createGate({ granted: approvals.granted }),
     approvals,
     compaction,
     load: uploads.load,
@@ -261,8 +225,6 @@ export async function createApp(deps: Deps) {
     corsOrigins: () => settings().server.cors_origins,
   })
 
-  const ownOrigin = (request: Request) => settings().server.public_url ?? new URL(request.url).origin
-
   const api = new Hono<AppEnv>()
     .route(
       '/',
@@ -287,14 +249,9 @@ export async function createApp(deps: Deps) {
     .route('/api/config', configRoutes(config))
     .route('/api/providers', providerRoutes(models))
     .route('/api/models', modelRoutes(models))
-    .route('/', mcpRoutes(mcp, ownOrigin))
-    .route('/', mcpPublicRoutes(mcp, ownOrigin))
-    .route('/', marketplaceRoutes(mcp))
     .route('/', sessionRoutes(sessions))
     .route('/', turnRoutes(sessions, bus))
     .route('/', approvalRoutes(approvals))
-    .route('/', toolRoutes(toolPage))
-    .route('/', toolRuleRoutes(toolRules))
     .route('/', uploadRoutes(uploads))
     .route('/', streamRoutes({ sessions, system, bus }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
@@ -376,7 +333,6 @@ export async function createApp(deps: Deps) {
       bus.publish({ type: 'stopping' })
       approvals.close()
       await runner.stop()
-      await mcp.stop()
       await events.close()
       system.stop()
       await config.stop()
