@@ -221,6 +221,26 @@ const Tools = v.object({
   ),
 })
 
+const McpClient = v.object({
+  registry_url: v.optional(
+    v.pipe(
+      Url(['http:', 'https:'], 'must be a URL that begins with http:// or https://'),
+      v.title('Registry'),
+      v.description('Address of the MCP registry that servers are looked up in'),
+    ),
+    'https://registry.modelcontextprotocol.io',
+  ),
+  idle_stop_seconds: v.optional(
+    whole('Stop when idle', 'Seconds without a call until a server is stopped', 1, 86_400),
+    300,
+  ),
+  start_timeout_seconds: v.optional(whole('Time to start', 'Seconds that a server may take to start', 1, 3600), 60),
+  call_timeout_seconds: v.optional(
+    whole('Time of a call', 'Seconds without a sign of life until a call of an MCP tool fails', 1, 86_400),
+    120,
+  ),
+})
+
 const Logging = v.object({
   level: v.optional(
     v.pipe(
@@ -275,6 +295,7 @@ export const Config = v.looseObject({
   tools: v.optional(v.pipe(Tools, v.title('Tools'), v.description('What the model may use')), {}),
   uploads: v.optional(v.pipe(Uploads, v.title('Uploads')), {}),
   outbound: v.optional(v.pipe(Outbound, v.title('Outbound requests')), {}),
+  mcp_client: v.optional(v.pipe(McpClient, v.title('MCP servers')), {}),
   logging: v.optional(v.pipe(Logging, v.title('Log')), {}),
   channels: v.optional(
     v.pipe(

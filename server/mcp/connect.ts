@@ -1,0 +1,240 @@
+import { pathToFileURL } from 'node:url'
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
+import type {
+  CallToolResult,
+  CreateMessageRequest,
+  CreateMessageResult,
+  ElicitRequest,
+  ElicitResult,
+} from '@modelcontextprotocol/sdk/types.js'
+import type { McpTransport } from '../../shared/mcp.ts'
+import { AppError } from '../errors.ts'
+import type { Runtime } from '../runtime/port.ts'
+import type { Fetch } from './guarded-fetch.ts'
+import type { McpSpec } from './spec.ts'
+import { createStdio } from './stdio.ts'
+import type { McpAbout } from './store.ts'
+
+/** A server as it is connected to: references resolved. */
+export type Target = {
+  spec: McpSpec
+  transport: McpTransport
+  cwd: string | undefined
+  roots: string[]
+}
+
+/** What a server may ask of us, and tell us. Left out: the server is told that we can't do it. */
+export type Hooks = {
+  onToolsChanged: () => void
+  /** The connection ended without having been closed by us. */
+  onLost: (error: Error) => void
+  onLine: (line: string) => void
+  onPid?: ((pid: number) => void) | undefined
+  sample?: ((params: CreateMessageRequest['params'], signal: AbortSignal) => Promise<CreateMessageResult>) | undefined
+  elicit?: ((params: ElicitRequest['params'], signal: AbortSignal) => Promise<ElicitResult>) | undefined
+}
+
+export type ConnectDeps = {
+  runtime: Runtime
+  fetch: Fetch
+  /** Variables of every child, beside its own. */
+  childEnv: Record<string, string>
+  version: string
+}
+
+export type Limits = { timeoutMs: number; signal: AbortSignal }
+
+export type ListedTool = {
+  name: string
+  title?: string | undefined
+  description?: string | undefined
+  inputSchema: Record<string, unknown>
+  annotations?: Record<string, unknown> | undefined
+}
+
+/** One live connection. Its calls throw what the SDK throws; `close` waits until no process is left. */
+export type Connection = {
+  about: McpAbout
+  listTools(timeoutMs: number): Promise<ListedTool[]>
+  call(
+    tool: string,
+    args: Record<string, unknown>,
+    options: { signal: AbortSignal; timeoutMs: number; onProgress?: (text: string) => void },
+  ): Promise<CallToolResult>
+  close(): Promise<void>
+}
+
+/** A server whose list of tools has no end is cut here. */
+const MAX_TOOLS = 500
+const MAX_PAGES = 50
+
+/**
+ * Starts or reaches a server and shakes hands. The SDK is loaded here, on first use: it is half of the program's size.
+ * Without a stated transport, streamable HTTP is tried first, then SSE (revision 2024-11-05).
+ */
+export async function connect(target: Target, hooks: Hooks, deps: ConnectDeps, limits: Limits): Promise<Connection> {
+  const { spec } = target
+  if (spec.command) return await shakeHands(stdio(target, hooks, deps), target, hooks, deps, limits)
+  const url = new URL(spec.url!)
+  const requestInit = { headers: spec.headers }
+  const sse = async () => {
+    const { SSEClientTransport } = await import('@modelcontextprotocol/sdk/client/sse.js')
+    return new SSEClientTransport(url, { fetch: deps.fetch, requestInit })
+  }
+  if (target.transport === 'sse') return await shakeHands(await sse(), target, hooks, deps, limits)
+  const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js')
+  const http = new StreamableHTTPClientTransport(url, { fetch: deps.fetch, requestInit })
+  try {
+    return await shakeHands(http as Transport, target, hooks, deps, limits)
+  } catch (error) {
+    const code = (error as { code?: unknown }).code
+    const refused = typeof code === 'number' && code >= 400 && code < 500 && code !== 401 && code !== 403
+    if (target.transport === 'http' || !refused) throw error
+    return await shakeHands(await sse(), target, hooks, deps, limits)
+  }
+}
+
+function stdio({ spec, cwd }: Target, hooks: Hooks, { runtime, childEnv }: ConnectDeps): Transport {
+  const [command, ...first] = spec.command!
+  return createStdio({
+    runtime,
+    command: command!,
+    args: [...first, ...spec.args],
+    env: { ...childEnv, ...spec.env },
+    cwd,
+    onLine: hooks.onLine,
+    onPid: hooks.onPid,
+  })
+}
+
+async function shakeHands(
+  transport: Transport,
+  target: Target,
+  hooks: Hooks,
+  deps: ConnectDeps,
+  { timeoutMs, signal }: Limits,
+): Promise<Connection> {
+  const [{ Client }, types] = await Promise.all([
+    import('@modelcontextprotocol/sdk/client/index.js'),
+    import('@modelcontextprotocol/sdk/types.js'),
+  ])
+  const { sample, elicit } = hooks
+  const client = new Client({ name: 'gatehouse', title: 'Gatehouse', version: deps.version }, {
+    capabilities: {
+      ...(target.roots.length > 0 ? { roots: {} } : {}),
+      ...(sample ? { sampling: {} } : {}),
+      ...(elicit ? { elicitation: { form: { applyDefaults: true } } } : {}),
+    },
+  })
+  if (target.roots.length > 0) {
+    client.setRequestHandler(types.ListRootsRequestSchema, () => ({
+      roots: target.roots.map((path) => ({ uri: pathToFileURL(path).href })),
+    }))
+  }
+  if (sample) {
+    client.setRequestHandler(types.CreateMessageRequestSchema, ({ params }, { signal }) => sample(params, signal))
+  }
+  if (elicit) client.setRequestHandler(types.ElicitRequestSchema, ({ params }, { signal }) => elicit(params, signal))
+  client.setNotificationHandler(types.ToolListChangedNotificationSchema, () => hooks.onToolsChanged())
+  client.setNotificationHandler(
+    types.LoggingMessageNotificationSchema,
+    ({ params }) => hooks.onLine(typeof params.data === 'string' ? params.data : JSON.stringify(params.data) ?? ''),
+  )
+  let last: Error | undefined
+  let ours = false
+  let open = false
+  client.onerror = (error) => (last = error)
+  client.onclose = () => {
+    if (open && !ours) hooks.onLost(last ?? new Error('the connection ended'))
+  }
+  try {
+    await client.connect(transport, { timeout: timeoutMs, signal })
+  } catch (error) {
+    ours = true
+    await client.close().catch(() => {})
+    await transport.close().catch(() => {})
+    // A process that ended says more than the handshake that it left behind.
+    throw last && /process ended|sent/.test(last.message) ? last : error
+  }
+  open = true
+  return connected(client, transport, types, () => (ours = true))
+}
+
+function connected(
+  client: Client,
+  transport: Transport & { protocolVersion?: string | undefined; terminateSession?: () => Promise<void> },
+  types: typeof import('@modelcontextprotocol/sdk/types.js'),
+  onClose: () => void,
+): Connection {
+  const server = client.getServerVersion()
+  return {
+    about: {
+      name: String(server?.title ?? server?.name ?? '').slice(0, 200),
+      version: String(server?.version ?? '').slice(0, 100),
+      protocol: transport.protocolVersion ?? types.LATEST_PROTOCOL_VERSION,
+    },
+
+    async listTools(timeoutMs) {
+      if (!client.getServerCapabilities()?.tools) return []
+      const tools: ListedTool[] = []
+      let cursor: string | undefined
+      for (let page = 0; page < MAX_PAGES && tools.length < MAX_TOOLS; page++) {
+        // Not `listTools`, which would compile every output schema that a stranger sends.
+        const result = await client.request(
+          { method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
+          types.ListToolsResultSchema,
+          { timeout: timeoutMs },
+        )
+        tools.push(...result.tools as ListedTool[])
+        if (!result.nextCursor || result.nextCursor === cursor) break
+        cursor = result.nextCursor
+      }
+      return tools.slice(0, MAX_TOOLS)
+    },
+
+    async call(tool, args, { signal, timeoutMs, onProgress }) {
+      const result = await client.request(
+        { method: 'tools/call', params: { name: tool, arguments: args } },
+        types.CallToolResultSchema,
+        {
+          signal,
+          timeout: timeoutMs,
+          resetTimeoutOnProgress: true,
+          // A server that reports progress for ever must end, too.
+          maxTotalTimeout: timeoutMs * 10,
+          onprogress: ({ progress, total, message }) =>
+            onProgress?.(message ?? (total ? `${Math.round(progress / total * 100)} %` : String(progress))),
+        },
+      )
+      return result as CallToolResult
+    },
+
+    async close() {
+      onClose()
+      // A server with sessions is told that this one is over; many do not offer it.
+      await within(1000, transport.terminateSession?.() ?? Promise.resolve())
+      await client.close().catch(() => {})
+      await transport.close().catch(() => {})
+    },
+  }
+}
+
+function within(ms: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    work.catch(() => {}).finally(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+}
+
+/** What went wrong, for the owner and the model. */
+export function explain(error: unknown): string {
+  if (error instanceof AppError) return error.message
+  const { code, message, cause } = error as { code?: unknown; message?: string; cause?: unknown }
+  if (code === 'ENOENT') return 'the program was not found; check the command and that it is installed'
+  if (cause instanceof AppError) return cause.message
+  return (message ?? String(error)).replace(/^MCP error -?\d+: /, '').slice(0, 1000)
+}
