@@ -25,6 +25,10 @@ import { publicPaths } from './http/operation.ts'
 import { createOutbound } from './http/outbound.ts'
 import { requestId } from './http/request-id.ts'
 import { createStatic } from './http/static.ts'
+import { marketplaceRoutes } from './mcp/marketplace-routes.ts'
+import { mcpPublicRoutes } from './mcp/public-routes.ts'
+import { mcpRoutes } from './mcp/routes.ts'
+import { createMcpClients } from './mcp/service.ts'
 import type { ModelProvider } from './models/provider.ts'
 import { createBuiltin } from './models/providers/builtin.ts'
 import { modelRoutes, providerRoutes } from './models/routes.ts'
@@ -148,6 +152,22 @@ export async function createApp(deps: Deps) {
 
   const outbound = createOutbound({ allow: () => settings().outbound.allow, log })
   webTools({ outbound, settings: () => settings().tools.web }).forEach(tools.add)
+  const mcp = await createMcpClients({
+    kysely,
+    home,
+    version: build.version,
+    secrets,
+    bus,
+    log,
+    outbound,
+    variables: config.variables,
+    settings: () => settings().mcp_client,
+    models,
+    keepFile: async (caller, file) => (await uploads.save(caller, file).catch(() => undefined))?.path,
+    audit: (entry) => auth.audit.record(entry),
+    now,
+  })
+  tools.provide('mcp', mcp.offered)
 
   const events = await createEventLog({ kysely, log, now })
   const approvals = createApprovals({
@@ -230,6 +250,8 @@ export async function createApp(deps: Deps) {
     corsOrigins: () => settings().server.cors_origins,
   })
 
+  const ownOrigin = (request: Request) => settings().server.public_url ?? new URL(request.url).origin
+
   const api = new Hono<AppEnv>()
     .route(
       '/',
@@ -254,6 +276,9 @@ export async function createApp(deps: Deps) {
     .route('/api/config', configRoutes(config))
     .route('/api/providers', providerRoutes(models))
     .route('/api/models', modelRoutes(models))
+    .route('/', mcpRoutes(mcp, ownOrigin))
+    .route('/', mcpPublicRoutes(mcp, ownOrigin))
+    .route('/', marketplaceRoutes(mcp))
     .route('/', sessionRoutes(sessions))
     .route('/', turnRoutes(sessions, bus))
     .route('/', approvalRoutes(approvals))
@@ -338,6 +363,7 @@ export async function createApp(deps: Deps) {
       bus.publish({ type: 'stopping' })
       approvals.close()
       await runner.stop()
+      await mcp.stop()
       await events.close()
       system.stop()
       await config.stop()
