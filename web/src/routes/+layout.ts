@@ -11,7 +11,8 @@ export const prerender = false
  * `failure` instead of a throw: without this data there is no shell that could show an error. The address is read
  * untracked, or each step to another page would ask again, and lose the shell while the server is away.
  */
-export const load: LayoutLoad = async ({ fetch, url, route, untrack }) => {
+export const load: LayoutLoad = async ({ fetch, url, route, untrack, depends }) => {
+  depends('app:me')
   const here = untrack(() => ({ route: route.id, path: url.pathname + url.search }))
   if (here.route === '/login') return { me: undefined, failure: undefined }
   try {
