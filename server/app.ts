@@ -55,7 +55,13 @@ import type { LogFile } from './system/logs.ts'
 import { systemRoutes } from './system/routes.ts'
 import { createSystem } from './system/service.ts'
 import { createGate } from './tools/gate.ts'
+import { createToolHistory } from './tools/history.ts'
 import { mathTool } from './tools/math.ts'
+import { createToolPage } from './tools/page.ts'
+import { toolRoutes } from './tools/routes.ts'
+import { toolRuleRoutes } from './tools/rule-routes.ts'
+import { createToolRules } from './tools/rule-service.ts'
+import { createRuleStore } from './tools/rule-store.ts'
 import { createTools } from './tools/service.ts'
 import { timeTool } from './tools/time.ts'
 import { uploadRoutes } from './uploads/routes.ts'
@@ -170,13 +176,20 @@ export async function createApp(deps: Deps) {
   tools.provide('mcp', mcp.offered)
 
   const events = await createEventLog({ kysely, log, now })
+  const ruleStore = createRuleStore(kysely)
+  const gate = createGate({ rules: ruleStore, audit: auth.audit.record })
   const approvals = createApprovals({
     kysely,
     log: events,
     bus,
     timeoutSeconds: () => settings().agent.approval_timeout_seconds,
+    grant: ruleStore.grant,
+    audit: auth.audit.record,
     now,
   })
+  const history = createToolHistory(kysely)
+  const toolRules = createToolRules({ store: ruleStore, history, tools, audit: auth.audit.record, now })
+  const toolPage = createToolPage({ tools, gate, rules: ruleStore, history, audit: auth.audit.record, now })
   const store = createSessionStore(kysely)
   const turns = createTurnStore(kysely)
   const compaction = createCompaction({ store, events, now })
@@ -187,7 +200,7 @@ export async function createApp(deps: Deps) {
     events,
     models,
     tools,
-    gate: createGate({ granted: approvals.granted }),
+    gate,
     approvals,
     compaction,
     load: uploads.load,
@@ -282,6 +295,8 @@ export async function createApp(deps: Deps) {
     .route('/', sessionRoutes(sessions))
     .route('/', turnRoutes(sessions, bus))
     .route('/', approvalRoutes(approvals))
+    .route('/', toolRoutes(toolPage))
+    .route('/', toolRuleRoutes(toolRules))
     .route('/', uploadRoutes(uploads))
     .route('/', streamRoutes({ sessions, system, bus }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))

@@ -132,6 +132,20 @@ export type AuditEntry = {
   target: string
   detail: Record<string, unknown>
   address: string
+  /** SHA-256 over this row and the hash of the one before; empty in rows that are older than the chain. */
+  hash: string
+}
+
+/** Answer of `GET /api/audit/verify`. */
+export type AuditCheck = {
+  ok: boolean
+  /** How many rows were looked at, and how many of them have a hash of their own. */
+  rows: number
+  chained: number
+  /** The newest row that is right. Kept elsewhere, it proves that all up to it is unchanged. */
+  head: { id: number; hash: string }
+  /** The first row that is not as it was written. */
+  broken: { id: number; problem: string } | null
 }
 
 /** Newest first. */

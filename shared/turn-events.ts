@@ -67,6 +67,8 @@ export type TurnEventBody =
     name: string
     arguments: Record<string, unknown>
     reason: string
+    /** What a standing yes would cover; the first unless the answer names another. */
+    patterns?: { kind: 'exact' | 'tool'; text: string }[]
     /** Epoch seconds. */
     expires_at: number
   }
@@ -76,6 +78,8 @@ export type TurnEventBody =
     call_id: string
     decision: 'allow_once' | 'allow_session' | 'allow_always' | 'deny' | 'expired' | 'cancelled'
     by: string
+    /** What the one who answered said of it. */
+    reason?: string
   }
   /** `cut`: the model call ended before its answer was whole. */
   | { type: 'usage'; model: string; usage: TokenUsage; cost_usd: number | null; cut?: true }

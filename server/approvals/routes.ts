@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
-import * as v from 'valibot'
+import { ApprovalQuery, DecideInput } from '../../shared/approvals.ts'
 import type { AppEnv } from '../http/env.ts'
 import { operation } from '../http/operation.ts'
-import { type Approvals, DecideInput } from './service.ts'
+import type { Approvals } from './service.ts'
 
 /** Calls that wait for a yes (contract.md). */
 export const approvalRoutes = (approvals: Approvals) =>
@@ -11,23 +11,38 @@ export const approvalRoutes = (approvals: Approvals) =>
       '/api/approvals',
       operation({
         id: 'listApprovals',
-        summary: 'Calls that wait for an answer, and those that were answered',
+        summary: 'Calls that wait for an answer, and those that were answered, newest first',
         scope: 'read',
-        query: v.object({ state: v.optional(v.picklist(['pending', 'all'], 'must be pending or all'), 'pending') }),
-        returns: '{approvals: Approval[]}',
+        query: ApprovalQuery,
+        returns: '{approvals: Approval[], nextCursor}',
         errors: ['invalid_input'],
       }),
-      async (c) => c.json({ approvals: await approvals.list(c.var.caller, c.req.valid('query').state) }),
+      async (c) => {
+        const query = c.req.valid('query')
+        const page = await approvals.page(c.var.caller, query)
+        if (page.nextCursor !== null) {
+          const { state, session_id, limit } = query
+          const next = new URLSearchParams({ state, limit: String(limit), cursor: page.nextCursor })
+          if (session_id !== undefined) next.set('session_id', session_id)
+          c.header('link', `</api/approvals?${next}>; rel="next"`)
+        }
+        return c.json(page)
+      },
     )
     .post(
       '/api/approvals/:id',
       operation({
         id: 'decideApproval',
         summary: 'Answer a call that waits; the first answer wins',
+        description: 'A standing yes covers what the first of the approval’s `patterns` says, or the one that is ' +
+          'named. It can be revoked under /api/tool-rules. A `reason` is kept; the model hears that of a no.',
         scope: 'chat',
         body: DecideInput,
         returns: 'Approval',
         errors: ['invalid_input', 'not_found', 'conflict'],
       }),
-      async (c) => c.json(await approvals.decide(c.var.caller, c.req.param('id'), c.req.valid('json').decision)),
+      async (c) => {
+        const { decision, ...more } = c.req.valid('json')
+        return c.json(await approvals.decide(c.var.caller, c.req.param('id'), decision, more))
+      },
     )

@@ -1,21 +1,47 @@
 import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
 import { ulid } from 'ulid'
-import * as v from 'valibot'
-import type { Approval, ApprovalDecision } from '../../shared/approvals.ts'
+import type { Approval, ApprovalDecision, ApprovalPattern, ApprovalQuery, ApprovalVia } from '../../shared/approvals.ts'
+import { canonicalJson } from '../../shared/canonical-json.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
-import { AppError, notFound } from '../errors.ts'
+import { AppError, invalid, notFound } from '../errors.ts'
 import type { TurnRef } from '../sessions/event-log.ts'
 import type { EventLog } from '../sessions/event-log.ts'
-import { type ApprovalRow, type ApprovalTables, createApprovalStore } from './store.ts'
+import { type ApprovalRow, type ApprovalTables, createApprovalStore, type Settled } from './store.ts'
 
 export type Approvals = ReturnType<typeof createApprovals>
 
 /** A call that waits for a yes: its arguments are frozen here and shown to whoever answers. */
-export type Question = { call_id: string; tool: string; arguments: Record<string, unknown>; reason: string }
+export type Question = {
+  call_id: string
+  tool: string
+  arguments: Record<string, unknown>
+  reason: string
+  /** What a standing yes may be for, in the order of preference. */
+  patterns: ApprovalPattern[]
+}
 
-const SWEEP_MS = 5000
+/** A standing yes that an answer gives; without arguments it covers all, without a session every one. */
+export type Grant = {
+  id: string
+  handle: string
+  tool: string
+  arguments: string | null
+  sid: number | null
+  created_by: string
+  created_at: number
+}
+
+/** What may come with an answer. */
+export type DecideOptions = {
+  reason?: string | undefined
+  pattern?: ApprovalPattern['kind'] | undefined
+  /** Told from the kind of caller when left out. */
+  via?: ApprovalVia | undefined
+}
+
+const SWEEP_MS = 2000
 
 /**
  * Asks the owner, waits without a deadline of its own in memory, and answers exactly once.
@@ -27,26 +53,57 @@ export function createApprovals(deps: {
   bus: Bus
   /** Seconds that a question stays open. */
   timeoutSeconds: () => number
+  /** Keeps a standing yes, in the transaction of the answer. */
+  grant(tx: object, grant: Grant): Promise<void>
+  audit(entry: {
+    caller?: Caller
+    system?: string
+    action: string
+    target: string
+    detail: Record<string, unknown>
+  }): Promise<void>
   now: () => number
 }) {
   const { log, bus, now } = deps
   const store = createApprovalStore(deps.kysely)
 
   /** Writes an answer; false when the question was answered before. */
-  function settle(
-    row: ApprovalRow,
-    decision: ApprovalDecision | 'expired' | 'cancelled',
-    by: string,
-  ): Promise<boolean> {
-    return log.commit<boolean>(async (tx) => {
-      const at = now()
-      if (!await store.decide(tx, row.id, decision, by, at)) return { result: false }
-      if (decision === 'allow_session') await store.grant(tx, row.handle, row.sid, row.tool, at)
-      if (decision === 'allow_always') await store.grant(tx, row.handle, null, row.tool, at)
+  async function settle(row: ApprovalRow, answer: Answer): Promise<boolean> {
+    const { decision, by, caller, via = null, reason, pattern = null } = answer
+    const settled: Settled = { state: decision, by, via, reason: reason || null, pattern, at: now() }
+    const won = await log.commit<boolean>(async (tx) => {
+      if (!await store.decide(tx, row.id, settled)) return { result: false }
+      if (pattern !== null) {
+        await deps.grant(tx, {
+          id: `grant-${row.id}`,
+          handle: row.handle,
+          tool: row.tool,
+          arguments: pattern === 'exact' ? canonicalJson(JSON.parse(row.arguments)) : null,
+          sid: decision === 'allow_session' ? row.sid : null,
+          created_by: by,
+          created_at: settled.at,
+        })
+      }
       await store.resumeTurnWhenAnswered(tx, row.turn_id)
-      const event = { type: 'approval_decided' as const, approval_id: row.id, call_id: row.call_id, decision, by }
-      return { result: true, turn: refOf(row), events: [event] }
+      const told = { approval_id: row.id, call_id: row.call_id, decision, by, ...(reason ? { reason } : {}) }
+      return { result: true, turn: refOf(row), events: [{ type: 'approval_decided' as const, ...told }] }
     })
+    if (!won) return false
+    await deps.audit({
+      ...(caller ? { caller } : { system: row.handle }),
+      action: `approval.${decision}`,
+      target: row.id,
+      detail: {
+        tool: row.tool,
+        session_id: row.session_id,
+        turn_id: row.turn_id,
+        call_id: row.call_id,
+        ...(via ? { via } : {}),
+        ...(reason ? { reason } : {}),
+        ...(pattern ? { pattern: patternsOf(row).find(({ kind }) => kind === pattern)?.text ?? pattern } : {}),
+      },
+    })
+    return true
   }
 
   function tell(row: ApprovalRow): void {
@@ -56,7 +113,7 @@ export function createApprovals(deps: {
 
   async function expireOverdue(): Promise<void> {
     for (const row of await store.overdue(now())) {
-      if (await settle(row, 'expired', 'nobody')) tell(row)
+      if (await settle(row, { decision: 'expired', by: 'nobody' })) tell(row)
     }
   }
 
@@ -67,9 +124,6 @@ export function createApprovals(deps: {
   ;(timer as { unref?: () => void }).unref?.()
 
   return {
-    /** Whether a standing answer covers this call. */
-    granted: (handle: string, sid: number, tool: string): Promise<boolean> => store.granted(handle, sid, tool),
-
     /** Rows and events for questions of one turn, to be written in the transaction that suspends it. */
     async ask(tx: Transaction<ApprovalTables>, turn: TurnRef, questions: Question[]) {
       const at = now()
@@ -85,6 +139,7 @@ export function createApprovals(deps: {
           name: question.tool,
           arguments: question.arguments,
           reason: question.reason,
+          patterns: question.patterns,
           expires_at: expires / 1000,
         })
       }
@@ -96,18 +151,35 @@ export function createApprovals(deps: {
 
     /** Newest first; only those of the caller's handle. */
     async list(caller: Caller, state: 'pending' | 'all'): Promise<Approval[]> {
-      return (await store.list(caller.handle, state)).map(toApproval)
+      return (await store.list(caller.handle, { state, limit: 200 })).map(toApproval)
+    },
+
+    /** As `list`, page by page. */
+    async page(caller: Caller, { cursor, ...of }: ApprovalQuery) {
+      if (cursor !== undefined && !/^[0-9A-Z]{26}$/i.test(cursor)) {
+        throw invalid('cursor', 'is not one that this list gave')
+      }
+      const rows = await store.list(caller.handle, { ...of, limit: of.limit + 1, before: cursor })
+      const approvals = rows.slice(0, of.limit).map(toApproval)
+      return { approvals, nextCursor: rows.length > of.limit ? approvals.at(-1)!.id : null }
     },
 
     /** The question that a turn of this session waits for, oldest first. */
     pendingOf: (sid: number): Promise<ApprovalRow[]> => store.pendingOf(sid),
 
     /** Throws `not_found` for somebody else's, `conflict` when it was answered before. */
-    async decide(caller: Caller, id: string, decision: ApprovalDecision): Promise<Approval> {
+    async decide(
+      caller: Caller,
+      id: string,
+      decision: ApprovalDecision,
+      { reason, pattern: wanted, via = viaOf(caller) }: DecideOptions = {},
+    ): Promise<Approval> {
       demand(caller, 'chat')
       const row = await store.get(id)
       if (!row || row.handle !== caller.handle) throw notFound('approval', id)
-      if (row.state !== 'pending' || !await settle(row, decision, caller.name)) {
+      const pattern = standing(row, decision, wanted)
+      const answer = { decision, by: caller.name, caller, via, reason, pattern }
+      if (row.state !== 'pending' || !await settle(row, answer)) {
         const current = await store.get(id)
         throw new AppError(
           'conflict',
@@ -121,7 +193,8 @@ export function createApprovals(deps: {
     /** Withdraws what a turn still asks; its calls are told that nobody answered. */
     async cancel(turnId: string): Promise<void> {
       for (const row of await store.ofTurn(turnId)) {
-        if (row.state === 'pending' && await settle(row, 'cancelled', 'the turn was stopped')) tell(row)
+        if (row.state !== 'pending') continue
+        if (await settle(row, { decision: 'cancelled', by: 'the turn was stopped' })) tell(row)
       }
     },
 
@@ -129,12 +202,44 @@ export function createApprovals(deps: {
   }
 }
 
-export const DecideInput = v.object({
-  decision: v.picklist(
-    ['allow_once', 'allow_session', 'allow_always', 'deny'],
-    'must be allow_once, allow_session, allow_always or deny',
-  ),
-})
+type Answer = {
+  decision: ApprovalDecision | 'expired' | 'cancelled'
+  /** Name to show. */
+  by: string
+  caller?: Caller
+  via?: ApprovalVia
+  reason?: string | undefined
+  pattern?: ApprovalPattern['kind'] | null
+}
+
+/** The door that is usual for a caller of this kind. */
+function viaOf({ kind, id }: Caller): ApprovalVia {
+  if (kind === 'channel') return 'channel'
+  if (kind === 'user') return 'web'
+  return id === 'terminal' ? 'terminal' : 'rest'
+}
+
+/** Questions from before patterns were kept stood for the whole tool. */
+function patternsOf(row: ApprovalRow): ApprovalPattern[] {
+  const patterns = JSON.parse(row.patterns) as ApprovalPattern[]
+  return patterns.length > 0 ? patterns : [{ kind: 'tool', text: `${row.tool} with any arguments` }]
+}
+
+/** What a standing yes covers; null for an answer that is for this once. */
+function standing(
+  row: ApprovalRow,
+  decision: ApprovalDecision,
+  wanted: ApprovalPattern['kind'] | undefined,
+): ApprovalPattern['kind'] | null {
+  if (decision !== 'allow_session' && decision !== 'allow_always') {
+    if (wanted) throw invalid('pattern', 'goes with allow_session and allow_always only')
+    return null
+  }
+  const offered = patternsOf(row).map(({ kind }) => kind)
+  if (wanted === undefined) return offered[0]!
+  if (offered.includes(wanted)) return wanted
+  throw invalid('pattern', `must be ${offered.join(' or ')} for this call; write a rule to allow more`)
+}
 
 const refOf = (row: ApprovalRow): TurnRef => ({
   sid: row.sid,
@@ -152,8 +257,12 @@ function toApproval(row: ApprovalRow): Approval {
     tool: row.tool,
     arguments: JSON.parse(row.arguments) as Record<string, unknown>,
     reason: row.reason,
+    patterns: patternsOf(row),
     state: row.state,
     decided_by: row.decided_by,
+    via: row.via,
+    decision_reason: row.decision_reason,
+    pattern: row.pattern,
     created_at: row.created_at / 1000,
     expires_at: row.expires_at / 1000,
     decided_at: row.decided_at === null ? null : row.decided_at / 1000,

@@ -1,6 +1,6 @@
-import { sql, type Transaction } from 'kysely'
+import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
-import type { Approval } from '../../shared/approvals.ts'
+import type { Approval, ApprovalPattern } from '../../shared/approvals.ts'
 import type { TurnRef } from '../sessions/event-log.ts'
 
 export type ApprovalTables = {
@@ -17,8 +17,12 @@ export type ApprovalTables = {
     created_at: number
     expires_at: number
     decided_at: number | null
+    via: Approval['via']
+    decision_reason: string | null
+    pattern: ApprovalPattern['kind'] | null
+    /** JSON of `ApprovalPattern[]`. */
+    patterns: string
   }
-  approval_grants: { handle: string; sid: number | null; tool: string; created_at: number }
   sessions: { sid: number; id: string; handle: string }
   turns: { id: string; state: string }
 }
@@ -26,7 +30,17 @@ export type ApprovalTables = {
 export type ApprovalRow = ApprovalTables['approvals'] & { session_id: string; handle: string }
 type Tx = Transaction<ApprovalTables>
 
-/** Questions and standing answers. */
+/** What is written of an answer. */
+export type Settled = {
+  state: Approval['state']
+  by: string
+  via: Approval['via']
+  reason: string | null
+  pattern: ApprovalPattern['kind'] | null
+  at: number
+}
+
+/** Questions and their answers; the only SQL about them. */
 export function createApprovalStore(database: Db) {
   const db = database.withTables<ApprovalTables>()
   const rows = () =>
@@ -43,9 +57,18 @@ export function createApprovalStore(database: Db) {
       rows().where('a.sid', '=', sid).where('a.state', '=', 'pending').orderBy('a.id').execute(),
     overdue: (now: number): Promise<ApprovalRow[]> =>
       rows().where('a.state', '=', 'pending').where('a.expires_at', '<=', now).limit(100).execute(),
-    list(handle: string, state: 'pending' | 'all'): Promise<ApprovalRow[]> {
-      const query = rows().where('s.handle', '=', handle).orderBy('a.id', 'desc').limit(200)
-      return (state === 'pending' ? query.where('a.state', '=', 'pending') : query).execute()
+    /** Newest first. */
+    list(handle: string, of: {
+      state: Approval['state'] | 'all'
+      limit: number
+      session_id?: string | undefined
+      before?: string | undefined
+    }): Promise<ApprovalRow[]> {
+      let query = rows().where('s.handle', '=', handle).orderBy('a.id', 'desc').limit(of.limit)
+      if (of.state !== 'all') query = query.where('a.state', '=', of.state)
+      if (of.session_id !== undefined) query = query.where('s.id', '=', of.session_id)
+      if (of.before !== undefined) query = query.where('a.id', '<', of.before)
+      return query.execute()
     },
 
     insert: (tx: Tx, of: {
@@ -55,6 +78,7 @@ export function createApprovalStore(database: Db) {
       tool: string
       arguments: Record<string, unknown>
       reason: string
+      patterns: ApprovalPattern[]
       created_at: number
       expires_at: number
     }) =>
@@ -71,11 +95,16 @@ export function createApprovalStore(database: Db) {
         created_at: of.created_at,
         expires_at: of.expires_at,
         decided_at: null,
+        via: null,
+        decision_reason: null,
+        pattern: null,
+        patterns: JSON.stringify(of.patterns),
       }).execute(),
 
     /** The first answer wins. */
-    async decide(tx: Tx, id: string, state: Approval['state'], by: string, at: number): Promise<boolean> {
-      const result = await tx.updateTable('approvals').set({ state, decided_by: by, decided_at: at })
+    async decide(tx: Tx, id: string, { state, by, via, reason, pattern, at }: Settled): Promise<boolean> {
+      const result = await tx.updateTable('approvals')
+        .set({ state, decided_by: by, via, decision_reason: reason, pattern, decided_at: at })
         .where('id', '=', id).where('state', '=', 'pending').executeTakeFirst()
       return result.numUpdatedRows > 0n
     },
@@ -86,18 +115,5 @@ export function createApprovalStore(database: Db) {
         .where(({ not, exists, selectFrom }) =>
           not(exists(selectFrom('approvals').select('id').where('turn_id', '=', turnId).where('state', '=', 'pending')))
         ).execute(),
-
-    grant: (tx: Tx, handle: string, sid: number | null, tool: string, at: number) =>
-      tx.insertInto('approval_grants').orIgnore().values({ handle, sid, tool, created_at: at }).execute(),
-
-    async granted(handle: string, sid: number, tool: string): Promise<boolean> {
-      const row = await db.selectFrom('approval_grants').select('tool').where('handle', '=', handle).where(
-        'tool',
-        '=',
-        tool,
-      )
-        .where(sql<boolean>`(sid is null or sid = ${sid})`).limit(1).executeTakeFirst()
-      return row !== undefined
-    },
   }
 }

@@ -1,12 +1,15 @@
 import { invalid } from '../errors.ts'
-import type { AuditEntry, AuditPage } from '../../shared/auth.ts'
+import type { AuditCheck, AuditEntry, AuditPage } from '../../shared/auth.ts'
+import { createAuditChain } from './audit-chain.ts'
 import type { Caller } from './principal.ts'
 import type { AuthStore, StoredAudit } from './store.ts'
 import { stamp } from './times.ts'
 
-/** What happened. `detail` must hold no secret; without a caller the actor is a stranger. */
+/** What happened. `detail` must hold no secret; without a caller the actor is a stranger, or Gatehouse itself. */
 export type AuditRecord = {
   caller?: Caller | undefined
+  /** Done by nobody, such as a question that expired; the handle that it belongs to. */
+  system?: string
   /** Dotted, feature first: `key.created`, `config.changed`. */
   action: string
   /** Id of what it happened to. */
@@ -22,20 +25,27 @@ export type Audit = {
   list(
     query: { limit?: number | undefined; cursor?: string | undefined; action?: string | undefined },
   ): Promise<AuditPage>
+  /** Whether every row is as it was written. */
+  verify(): Promise<AuditCheck>
 }
 
 /** Writes the audit log and pages through it. */
 export function createAudit({ store, now }: { store: AuthStore; now: () => number }): Audit {
+  const chain = createAuditChain(store)
   return {
-    async record({ caller, action, target = '', detail = {}, address = '' }) {
+    async record({ caller, system, action, target = '', detail = {}, address = '' }) {
       const actor = {
-        actor_kind: caller?.kind ?? 'stranger',
+        actor_kind: caller?.kind ?? (system === undefined ? 'stranger' : 'system'),
         actor_id: caller?.id ?? '',
         actor_name: caller?.name ?? '',
-        handle: caller?.handle ?? '',
+        handle: caller?.handle ?? system ?? '',
       }
-      await store.addAudit({ at: now(), ...actor, action, target, detail, address })
+      // As it will be read back, for that is what the hash is over.
+      const plain = JSON.parse(JSON.stringify(detail)) as Record<string, unknown>
+      await chain.append({ at: now(), ...actor, action, target, detail: plain, address })
     },
+
+    verify: chain.verify,
 
     async list({ limit = 50, cursor, action }) {
       const before = cursor === undefined ? undefined : beforeOf(cursor)
@@ -47,7 +57,7 @@ export function createAudit({ store, now }: { store: AuthStore; now: () => numbe
   }
 }
 
-const toWire = ({ at, ...row }: StoredAudit): AuditEntry => ({ ...row, ...stamp('at', at) })
+const toWire = ({ at, prev_hash: _, ...row }: StoredAudit): AuditEntry => ({ ...row, ...stamp('at', at) })
 
 const cursorOf = (id: number): string => Buffer.from(`a${id}`).toString('base64url')
 

@@ -186,6 +186,17 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
       },
     )
     .get(
+      '/audit/verify',
+      operation({
+        id: 'verifyAudit',
+        summary: 'Whether the audit log is as it was written',
+        description: 'Recomputes the hash of every row. `broken` names the first that was changed or removed.',
+        scope: 'admin',
+        returns: '{ok, rows, chained, head, broken}',
+      }),
+      async (c) => c.json(await auth.audit.verify()),
+    )
+    .get(
       '/audit',
       operation({
         id: 'listAudit',

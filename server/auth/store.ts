@@ -51,6 +51,8 @@ type AuditTable = {
   target: string
   detail: string
   address: string
+  prev_hash: Generated<string>
+  hash: Generated<string>
 }
 
 type Tables = {
@@ -59,6 +61,7 @@ type Tables = {
   browsers: BrowsersTable
   login_links: LinksTable
   audit: AuditTable
+  sqlite_sequence: { name: string; seq: number }
 }
 
 type WithScopes<Row> = Omit<Row, 'hash' | 'short_hash' | 'scopes'> & { scopes: Scope[] }
@@ -68,9 +71,10 @@ export type StoredKey = WithScopes<KeysTable>
 export type StoredBrowser = WithScopes<BrowsersTable>
 export type StoredLink = WithScopes<LinksTable>
 
-/** One row of the audit log; the database gives the id. */
-export type NewAudit = Omit<AuditTable, 'id' | 'detail'> & { detail: Record<string, unknown> }
-export type StoredAudit = NewAudit & { id: number }
+/** One row of the audit log; the chain gives the id and the hashes. */
+export type NewAudit = Omit<AuditTable, 'id' | 'detail' | 'prev_hash' | 'hash'> & { detail: Record<string, unknown> }
+/** Rows that are older than the chain have empty hashes. */
+export type StoredAudit = NewAudit & { id: number; prev_hash: string; hash: string }
 
 /** What `createAuthStore` offers. */
 export type AuthStore = ReturnType<typeof createAuthStore>
@@ -175,8 +179,19 @@ export function createAuthStore(kysely: Db) {
       await db.deleteFrom('browsers').where('expires_at', '<=', now).execute()
     },
 
-    async addAudit({ detail, ...entry }: NewAudit): Promise<void> {
-      await db.insertInto('audit').values({ ...entry, detail: JSON.stringify(detail) }).execute()
+    async addAudit(rows: StoredAudit[]): Promise<void> {
+      const values = rows.map((row) => ({ ...row, detail: JSON.stringify(row.detail) }))
+      await db.insertInto('audit').values(values).execute()
+    },
+    /** Oldest first. */
+    async auditAfter(id: number, limit: number): Promise<StoredAudit[]> {
+      const rows = await db.selectFrom('audit').selectAll().where('id', '>', id).orderBy('id').limit(limit).execute()
+      return rows.map((row) => ({ ...row, detail: JSON.parse(row.detail) }))
+    },
+    /** The largest id that was ever given, also to a row that is gone. */
+    async lastAuditId(): Promise<number> {
+      const row = await db.selectFrom('sqlite_sequence').select('seq').where('name', '=', 'audit').executeTakeFirst()
+      return row?.seq ?? 0
     },
     /** Newest first. An action that ends with a dot stands for all that begin with it. */
     async listAudit(

@@ -1,5 +1,6 @@
 import { approvalCommands } from './approvals.ts'
 import { attach } from './attach.ts'
+import { auditCommands } from './audit.ts'
 import { chat } from './chat.ts'
 import type { Command } from './command.ts'
 import { completions } from './completions.ts'
@@ -31,6 +32,7 @@ export const commands: Command[] = [
   ...modelCommands,
   ...configCommands,
   ...keyCommands,
+  ...auditCommands,
   loginLink,
   help,
   completions,

@@ -104,7 +104,7 @@ export function turnRoutes(deps: Deps): Hono<AppEnv> {
           throw invalid('command', 'is not what the call will run; send the command of the question unchanged')
         }
         const after = sessions.head()
-        await approvals.decide(caller, asked.id, decision)
+        await approvals.decide(caller, asked.id, decision, { via: 'duragent' })
         const next = waiting.find((one) => one !== asked)
         if (next) {
           const question = { call_id: next.call_id, command: commandOf(next.tool, next.arguments) }

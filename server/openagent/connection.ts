@@ -147,7 +147,8 @@ export function createConnection(deps: ConnectionDeps, caller: Caller, socket: S
     video_frame: (frame) => toSession(frame.session_id, (one) => one.snapshot(frame)),
     audio_chunk_in: (frame) => unheard(frame.session_id, frame.end_of_speech === true || frame.is_end === true),
     audio_end_in: (frame) => unheard(frame.session_id, true),
-    approval: ({ approval_id, decision }) => inOrder('', () => deps.approvals.decide(caller, approval_id, decision)),
+    approval: ({ approval_id, decision }) =>
+      inOrder('', () => deps.approvals.decide(caller, approval_id, decision, { via: 'ws' })),
     terminal_open: noTerminal,
     terminal_input: noTerminal,
     terminal_resize: noTerminal,

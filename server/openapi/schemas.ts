@@ -136,6 +136,10 @@ const TokenUsage = v.object({
   estimated: v.optional(v.boolean()),
 }) satisfies Of<turns.TokenUsage>
 
+const ApprovalPattern = v.object({
+  kind: v.picklist(['exact', 'tool']),
+  text: v.pipe(text, v.description('What a standing yes would cover, in words')),
+})
 const decision = v.picklist(['allow_once', 'allow_session', 'allow_always', 'deny', 'expired', 'cancelled'])
 
 /** Where an event stands in the log; offsets grow over the whole server and are never used twice. */
@@ -166,6 +170,7 @@ const TurnEvent = v.variant('type', [
   v.object({
     ...place,
     type: v.literal('approval'),
+    patterns: v.optional(v.array(ApprovalPattern)),
     approval_id: text,
     call_id: text,
     name: text,
@@ -173,7 +178,15 @@ const TurnEvent = v.variant('type', [
     reason: text,
     expires_at: epochSeconds,
   }),
-  v.object({ ...place, type: v.literal('approval_decided'), approval_id: text, call_id: text, decision, by: text }),
+  v.object({
+    ...place,
+    type: v.literal('approval_decided'),
+    approval_id: text,
+    call_id: text,
+    decision,
+    by: text,
+    reason: v.optional(text),
+  }),
   v.object({
     ...place,
     type: v.literal('usage'),
@@ -219,8 +232,15 @@ const Approval = v.object({
   tool: text,
   arguments: v.pipe(anyObject, v.description('Frozen when it was asked; what runs is exactly this')),
   reason: text,
+  patterns: v.pipe(
+    v.array(ApprovalPattern),
+    v.description('What a standing yes may be for; the first unless the answer names another'),
+  ),
   state: v.picklist(['pending', 'allow_once', 'allow_session', 'allow_always', 'deny', 'expired', 'cancelled']),
   decided_by: nullableText,
+  via: v.nullable(v.picklist(['web', 'ws', 'rest', 'terminal', 'duragent', 'channel'])),
+  decision_reason: v.pipe(nullableText, v.description('What the one who answered said of it')),
+  pattern: v.pipe(v.nullable(ApprovalPattern.entries.kind), v.description('What the standing yes covers')),
   created_at: epochSeconds,
   expires_at: epochSeconds,
   decided_at: v.nullable(epochSeconds),

@@ -10,6 +10,7 @@ export type Call = {
   /** Set once the gate asked; the decision follows when somebody answered. */
   approval_id?: string
   decision?: Decision
+  decision_reason?: string
   result?: { ok: boolean; text: string; duration_ms: number }
 }
 
@@ -64,6 +65,7 @@ export function advance(progress: Progress, event: TurnEventBody): void {
       return
     case 'approval_decided':
       if (call) call.decision = event.decision
+      if (call && event.reason !== undefined) call.decision_reason = event.reason
       return
     case 'tool_result':
       if (call) call.result = { ok: event.ok, text: event.result, duration_ms: event.duration_ms }

@@ -7,7 +7,7 @@ import type { Models, ResolvedModel } from '../models/service.ts'
 import { unwritable } from '../db/sql-error.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
-import type { Gate } from '../tools/gate.ts'
+import type { Gate, Verdict } from '../tools/gate.ts'
 import type { Tools } from '../tools/service.ts'
 import type { Compaction } from './compaction.ts'
 import type { TurnRef } from './entries.ts'
@@ -254,18 +254,25 @@ export function createRunTurn(deps: RunTurnDeps) {
 
     async function runCalls(open: Call[]): Promise<'done' | 'suspended'> {
       const allowed: Call[] = []
-      const questions: { call: Call; reason: string }[] = []
+      const questions: { call: Call; verdict: Verdict }[] = []
       for (const call of open) {
         const tool = tools.find(call.name)
         if (!tool) settle(call, { ok: false, text: `There is no tool called ${call.name}.` }, 0)
         else if (call.decision) {
           if (call.decision.startsWith('allow')) allowed.push(call)
-          else settle(call, { ok: false, text: refusal(call.decision) }, 0)
+          else settle(call, { ok: false, text: refusal(call) }, 0)
         } else if (!call.approval_id) {
-          const verdict = await deps.gate.judge({ tool, arguments: call.arguments, handle: ref.handle, sid: ref.sid })
+          const verdict = await deps.gate.judge({
+            tool,
+            arguments: call.arguments,
+            caller: turn.caller,
+            session,
+            turn_id: turn.id,
+            call_id: call.call_id,
+          })
           if (verdict.decision === 'allow') allowed.push(call)
           else if (verdict.decision === 'deny') settle(call, { ok: false, text: `Not allowed: ${verdict.reason}` }, 0)
-          else questions.push({ call, reason: verdict.reason })
+          else questions.push({ call, verdict })
         }
       }
       const effects = allowed.filter((call) => tools.find(call.name)!.effect !== 'read')
@@ -282,11 +289,12 @@ export function createRunTurn(deps: RunTurnDeps) {
         const asked = await deps.approvals.ask(
           tx,
           ref,
-          questions.map(({ call, reason }) => ({
+          questions.map(({ call, verdict: { reason, patterns } }) => ({
             call_id: call.call_id,
             tool: call.name,
             arguments: call.arguments,
             reason,
+            patterns,
           })),
         )
         await turns.update(tx, turn.id, { state: 'awaiting_approval' })
@@ -365,8 +373,10 @@ function stopped(signal: AbortSignal): End {
   return { state: 'interrupted' }
 }
 
-function refusal(decision: string): string {
-  if (decision === 'deny') return 'The owner declined this call. Do not try it again unless asked.'
+function refusal({ decision, decision_reason: why }: Call): string {
+  if (decision === 'deny') {
+    return `The owner declined this call${why ? ` and said: ${why}` : '.'} Do not try it again unless asked.`
+  }
   if (decision === 'expired') return 'Nobody answered the question in time, so this was not done.'
   return 'This was called off.'
 }

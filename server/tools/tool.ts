@@ -26,6 +26,10 @@ export type Tool = {
   effect: Effect
   /** Why a call is asked about whatever was allowed before, such as a description that changed since it was accepted. */
   ask?: string
+  /** Name of the input field that holds a shell command, if one does; the gate then judges each part of it. */
+  command?: string
+  /** What offers it, where that is not Gatehouse itself: `mcp:github`. */
+  source?: string
   /** JSON Schema of the input object. */
   input_schema: Record<string, unknown>
   run(input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput>

@@ -1,0 +1,205 @@
+import { createHash } from 'node:crypto'
+import { ulid } from 'ulid'
+import { canonicalJson } from '../../shared/canonical-json.ts'
+import type { RuleTest, TestRulesInput, ToolGrant, ToolRule, ToolRuleInput, ToolRules } from '../../shared/tools.ts'
+import { type Caller, demand } from '../auth/principal.ts'
+import { AppError, invalid, notFound } from '../errors.ts'
+import { condition } from './cel.ts'
+import { briefly, type GateDeps, subjectOf } from './gate.ts'
+import type { ToolHistory } from './history.ts'
+import type { RuleRow, RuleStore } from './rule-store.ts'
+import { type Rule, ruleOn } from './rules.ts'
+import type { Tools } from './service.ts'
+import type { Tool } from './tool.ts'
+
+export type ToolRulesService = ReturnType<typeof createToolRules>
+
+/** A back-test looks at so many calls, and shows so many of those that it would have changed. */
+const MOST_CALLS = 2000
+const MOST_EXAMPLES = 20
+
+/** The owner's rules about tools: read, replaced as a list, tried on history before they are saved. */
+export function createToolRules(deps: {
+  store: RuleStore
+  history: ToolHistory
+  tools: Tools
+  audit: GateDeps['audit']
+  now: () => number
+}) {
+  const { store, history, tools, audit, now } = deps
+
+  async function list(caller: Caller): Promise<{ value: ToolRules; etag: string }> {
+    const rows = await store.of(caller.handle)
+    const rules = rows.filter((row) => row.kind === 'rule')
+    return {
+      value: { rules: rules.map(toRule), grants: rows.filter((row) => row.kind === 'grant').map(toGrant) },
+      etag: etagOf(rules),
+    }
+  }
+
+  return {
+    list,
+
+    /** Throws `precondition_failed` when `ifMatch` is given and the list is another by now. */
+    async replace(caller: Caller, rules: ToolRuleInput[], ifMatch: string | undefined) {
+      demand(caller, 'admin')
+      await check(rules, (at) => `rules.${at}`)
+      const ids = rules.flatMap(({ id }) => id ?? [])
+      if (new Set(ids).size < ids.length) throw invalid('rules', 'has one id twice; leave it out of the copy')
+      let before: RuleRow[] = []
+      const at = now()
+      const rows = rules.map((rule, position) => ({ ...rowOf(rule, caller, at), position }))
+      await store.replace(caller.handle, rows, (current) => {
+        const etag = etagOf(current)
+        if (ifMatch !== undefined && ifMatch !== '*' && !ifMatch.includes(etag)) {
+          throw new AppError('precondition_failed', 'The rules were changed meanwhile; load them and try again', {
+            headers: { etag },
+          })
+        }
+        before = current
+        const known = new Map(current.map((row) => [row.id, row]))
+        for (const row of rows) {
+          const old = known.get(row.id)
+          if (old) Object.assign(row, { created_by: old.created_by, created_at: old.created_at })
+          else row.id = ulid()
+        }
+      })
+      await audit({
+        caller,
+        action: 'tool_rules.changed',
+        target: caller.handle,
+        detail: { before: before.map(summaryOf), after: rows.map(summaryOf) },
+      })
+      return list(caller)
+    },
+
+    /** Revokes a grant, or takes one rule out of the list. */
+    async remove(caller: Caller, id: string): Promise<void> {
+      demand(caller, 'admin')
+      const row = await store.remove(caller.handle, id)
+      if (!row) throw notFound('rule', id)
+      const args = row.arguments === null ? {} : briefly(JSON.parse(row.arguments) as Record<string, unknown>)
+      await audit({
+        caller,
+        action: row.kind === 'grant' ? 'tool_grant.revoked' : 'tool_rules.removed',
+        target: id,
+        detail: { rule: summaryOf(row), ...args },
+      })
+    },
+
+    /** What the rules would have decided about the calls in the log, beside what those in force decide. */
+    async test(caller: Caller, input: TestRulesInput): Promise<RuleTest> {
+      if ((input.rule === undefined) === (input.rules === undefined)) throw invalid('rule', 'give either rule or rules')
+      if (input.rule) await check([input.rule], () => 'rule')
+      if (input.rules) await check(input.rules, (at) => `rules.${at}`)
+      const current = (await store.of(caller.handle)).filter((row) => row.kind === 'rule').map(ruleOf)
+      const proposed = input.rules?.map(asRule) ?? [...[input.rule!].map(asRule), ...current]
+      const calls = await history.calls(caller.handle, (input.since ?? 0) * 1000, MOST_CALLS)
+      const result: RuleTest = {
+        calls: calls.length,
+        since: calls.length > 0 ? calls.at(-1)!.at / 1000 : null,
+        now: { allow: 0, ask: 0, deny: 0 },
+        then: { allow: 0, ask: 0, deny: 0 },
+        changed: 0,
+        examples: [],
+      }
+      for (const call of calls) {
+        const tool = tools.find(call.tool) ?? gone(call.tool)
+        const session = { ...call.session, handle: caller.handle }
+        const judged = {
+          tool,
+          sid: session.sid,
+          subject: subjectOf({ tool, arguments: call.arguments, caller, session }),
+        }
+        const before = await ruleOn(judged, current, [])
+        const after = await ruleOn(judged, proposed, [])
+        result.now[before.decision]++
+        result.then[after.decision]++
+        if (before.decision === after.decision) continue
+        result.changed++
+        if (result.examples.length >= MOST_EXAMPLES) continue
+        result.examples.push({
+          tool: call.tool,
+          arguments: briefly(call.arguments).arguments,
+          session_id: session.id,
+          at: call.at / 1000,
+          now: before.decision,
+          then: after.decision,
+          reason: after.reason,
+        })
+      }
+      return result
+    },
+  }
+}
+
+/** A tool that a past call was to and that is no more; nobody knows what it did. */
+const gone = (name: string): Pick<Tool, 'name' | 'effect'> & Tool => ({
+  name,
+  description: '',
+  effect: 'execute',
+  input_schema: {},
+  run: () => Promise.reject(new Error('this tool is gone')),
+})
+
+async function check(rules: readonly ToolRuleInput[], field: (at: number) => string): Promise<void> {
+  for (const [at, { when }] of rules.entries()) {
+    if (!when) continue
+    try {
+      await condition(when)
+    } catch (error) {
+      throw invalid(`${field(at)}.when`, (error as Error).message.split('\n')[0]!)
+    }
+  }
+}
+
+const rowOf = (rule: ToolRuleInput, caller: Caller, at: number): Omit<RuleRow, 'session_id'> => ({
+  id: rule.id ?? '',
+  handle: caller.handle,
+  kind: 'rule',
+  position: 0,
+  decision: rule.decision,
+  tool: rule.tool,
+  condition: rule.when || null,
+  arguments: null,
+  sid: null,
+  note: rule.note,
+  created_by: caller.name,
+  created_at: at,
+})
+
+const ruleOf = ({ condition, ...row }: RuleRow): Rule => ({ ...row, when: condition })
+const asRule = (rule: ToolRuleInput, at: number): Rule => ({
+  id: rule.id ?? `tested ${at + 1}`,
+  decision: rule.decision,
+  tool: rule.tool,
+  when: rule.when || null,
+})
+
+const toRule = (row: RuleRow): ToolRule => ({
+  id: row.id,
+  decision: row.decision,
+  tool: row.tool,
+  when: row.condition,
+  note: row.note,
+  created_by: row.created_by,
+  created_at: row.created_at / 1000,
+})
+
+const toGrant = (row: RuleRow): ToolGrant => ({
+  id: row.id,
+  tool: row.tool,
+  arguments: row.arguments === null ? null : JSON.parse(row.arguments) as Record<string, unknown>,
+  session_id: row.session_id,
+  text: `${row.tool} with ${row.arguments === null ? 'any arguments' : `exactly ${row.arguments}`}, in ${
+    row.session_id === null ? 'every session' : `the session ${row.session_id}`
+  }`,
+  created_by: row.created_by,
+  created_at: row.created_at / 1000,
+})
+
+const summaryOf = (row: Omit<RuleRow, 'session_id'>): string =>
+  `${row.decision} ${row.tool}${row.condition === null ? '' : ` when ${row.condition}`}`
+
+const etagOf = (rules: readonly RuleRow[]): string =>
+  `"${createHash('sha256').update(canonicalJson(rules.map(toRule))).digest('hex').slice(0, 32)}"`
