@@ -192,6 +192,7 @@ describe('Duragent’s stream', () => {
     const app = await open({ model: scripted([['Well', delay(30_000)], 'never']) })
     const id = await begin(app)
     const running = await stream(app, id, 'go')
+    await app.events(id, 0, (event) => event.type === 'text')
     const waiting = await stream(app, id, 'wait')
     const { status } = await app.json<Session>(`/api/v1/sessions/${id}`)
     assert.equal(status, 'running')
