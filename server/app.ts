@@ -29,6 +29,8 @@ import { marketplaceRoutes } from './mcp/marketplace-routes.ts'
 import { mcpPublicRoutes } from './mcp/public-routes.ts'
 import { mcpRoutes } from './mcp/routes.ts'
 import { createMcpClients } from './mcp/service.ts'
+import { createMemories } from './memory/service.ts'
+import { memoryTools } from './memory/tools.ts'
 import type { ModelProvider } from './models/provider.ts'
 import { createBuiltin } from './models/providers/builtin.ts'
 import { modelRoutes, providerRoutes } from './models/routes.ts'
@@ -158,6 +160,7 @@ export async function createApp(deps: Deps) {
 
   const outbound = createOutbound({ allow: () => settings().outbound.allow, log })
   webTools({ outbound, settings: () => settings().tools.web }).forEach(tools.add)
+  memoryTools(createMemories({ vault, now: date })).forEach(tools.add)
   const mcp = await createMcpClients({
     kysely,
     home,

@@ -423,3 +423,50 @@ describe('web.search', () => {
     await web.close()
   })
 })
+
+describe('memory', () => {
+  it('is kept in notes that people read, recalled in another conversation, and forgotten on demand', async () => {
+    const model = scripted([
+      [toolCall('memory.remember', { text: 'Anna has two dogs.', topic: 'Family' })],
+      [toolCall('memory.remember', { text: 'Likes short answers.' })],
+      [toolCall('memory.remember', { text: 'anna has two dogs.', topic: 'Family' })],
+      'Noted.',
+      [toolCall('memory.recall', { query: 'dog' })],
+      [toolCall('memory.forget', { text: 'a' })],
+      [toolCall('memory.forget', { text: 'Anna has two dogs.' })],
+      [toolCall('memory.recall')],
+      'Done.',
+    ])
+    const app = await open({ model })
+    const [first, , again] = await call(app, model, 'one')
+    const file = join(app.home, 'vault', 'memory', 'Family.md')
+    assert.equal(JSON.parse(first!).remembered.known, false)
+    assert.equal(JSON.parse(again!).remembered.known, true)
+    assert.match(await readFile(file, 'utf8'), /\n- Anna has two dogs\. \(\d{4}-\d\d-\d\d\)\n$/)
+    const [recalled, several, forgotten, rest] = await call(app, model, 'two')
+    assert.deepEqual(JSON.parse(recalled!).memories, [
+      { topic: 'Family', note: 'memory/Family.md', text: 'Anna has two dogs.' },
+    ])
+    assert.match(several!, /2 memories have this text/)
+    assert.equal(JSON.parse(forgotten!).forgotten.text, 'Anna has two dogs.')
+    assert.deepEqual(JSON.parse(rest!).memories.map(({ text }: { text: string }) => text), ['Likes short answers.'])
+    assert.doesNotMatch(await readFile(file, 'utf8'), /dogs/)
+  })
+
+  it('of one person is not recalled for another', async () => {
+    const model = scripted([
+      [toolCall('memory.remember', { text: 'The door code is 1234.' })],
+      'Noted.',
+      [toolCall('memory.recall')],
+      'Nothing.',
+    ])
+    const app = await open({ model })
+    await call(app, model)
+    const { secret } = await app.json<{ secret: string }>('/api/keys', {
+      json: { name: 'guest', scopes: ['read', 'chat'], handle: 'guest' },
+    })
+    const headers = { authorization: `Bearer ${secret}`, prefer: 'wait=20' }
+    await app.json('/api/sessions/g/messages', { json: { text: 'what do you know' }, headers })
+    assert.deepEqual(results(model.requests.at(-1)!), ['{"memories":[]}'])
+  })
+})
