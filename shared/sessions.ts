@@ -9,6 +9,7 @@ export const SessionId = v.pipe(
   // deno-lint-ignore no-control-regex
   v.regex(/^[^\s/\\\x00-\x1f\x7f%?#]+$/, 'must not contain spaces, slashes, %, ? or #'),
   v.check((id) => id !== '.' && id !== '..', 'must not be a dot path'),
+  v.check((id) => id !== 'search', 'must not be "search", which has an address of its own'),
 )
 
 export const QueuePolicy = v.picklist(['fifo', 'merge', 'interrupt'])

@@ -302,6 +302,7 @@ describe('a WebSocket of an OpenAgent client', () => {
       ['null', /JSON object/],
       ['{}', /^type: is missing/],
       ['{"type":"constructor"}', /^Unknown frame type: constructor$/],
+      ['{"type":"text_final"}', /^text: is missing$/],
       ['{"type":"text_final","text":7}', /^text: must be text$/],
       ['{"type":"text_final","text":"  "}', /^text: is empty/],
       ['{"type":"text_final","text":"x","session_id":"a/b"}', /^session_id: must not contain/],

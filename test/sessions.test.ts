@@ -109,6 +109,48 @@ describe('a conversation', () => {
     assert.equal((await app.ask('q', '3')).text, 'three')
   })
 
+  it('is answered or taken out, never both, however close the two come', async () => {
+    const model = scripted(Array.from({ length: 40 }, () => 'answer'))
+    const app = await open({ model })
+    for (let i = 0; i < 20; i++) {
+      const { turn_id } = await app.json<Sent>(`/api/sessions/c${i}/messages`, { json: { text: 'hi' } })
+      const removed = await app.request(`/api/sessions/c${i}/queue/${turn_id}`, { method: 'DELETE' })
+      if (removed.status === 409) await app.events(`c${i}`, 0, finished(turn_id))
+      const { messages } = await app.json<Transcript>(`/api/sessions/c${i}/messages`)
+      assert.equal(messages.length, removed.status === 409 ? 2 : 0)
+      const turn = await app.request(`/api/turns/${turn_id}`)
+      assert.equal(turn.status, removed.status === 409 ? 200 : 404)
+    }
+  })
+
+  it('is given to the model with every text that joined it, however close to its start', async () => {
+    const app = await open({ model: scripted(Array.from({ length: 80 }, () => 'answer')) })
+    for (let i = 0; i < 20; i++) {
+      const id = `j${i}`
+      await app.json('/api/sessions', { json: { session_id: id, queue_policy: 'merge' } })
+      const send = (text: string) => app.json<Sent>(`/api/sessions/${id}/messages`, { json: { text } })
+      await send('one')
+      const { turn_id } = await send('two')
+      await app.events(id, 0, finished(turn_id))
+      const { messages } = await app.json<Transcript>(`/api/sessions/${id}/messages`)
+      const said = messages.filter(({ role }) => role === 'user').map(({ text }) => text)
+      assert.equal(said.join('\n\n'), 'one\n\ntwo')
+    }
+  })
+
+  it('leaves its place to the next session when it is taken out while all places are taken', async () => {
+    const app = await open({
+      model: scripted([[delay(300), 'one'], 'three']),
+      flags: { 'sessions.max_parallel_turns': 1 },
+    })
+    const send = (id: string) => app.json<Sent>(`/api/sessions/${id}/messages`, { json: { text: id } })
+    await send('p1')
+    const second = await send('p2')
+    const third = await send('p3')
+    await app.json(`/api/sessions/p2/queue/${second.turn_id}`, { method: 'DELETE' })
+    await app.events('p3', 0, finished(third.turn_id))
+  })
+
   it('is named once in an order, and nothing moves when it is not', async () => {
     const app = await open({ model: scripted([[delay(300), 'one'], 'two']) })
     await app.json('/api/sessions/q/messages', { json: { text: '1' } })
@@ -260,6 +302,7 @@ describe('sending', () => {
     assert.equal(await status('/api/sessions/x/messages', { text: 7 }), 400)
     assert.equal(await status('/api/sessions/x/messages', { text: 'a'.repeat(1_048_577) }), 400)
     assert.equal(await status('/api/sessions/a%2Fb/messages', { text: 'hi' }), 400)
+    assert.equal(await status('/api/sessions/search/messages', { text: 'hi' }), 400)
     assert.equal(
       await status('/api/sessions/x/messages', { text: 'hi', attachments: [{ path: '/etc/passwd', type: 'file' }] }),
       400,
@@ -426,6 +469,10 @@ describe('sessions', () => {
     const { messages } = await app.json<Transcript>(`/api/sessions/${branch.session_id}/messages`)
     assert.deepEqual(messages.map(({ text }) => text), ['first', 'one', 'second, better', 'new two'])
     assert.deepEqual((await app.json<Transcript>('/api/sessions/o/messages')).messages, before)
+    const sessions = (await app.json<{ sessions: unknown[] }>('/api/sessions')).sessions.length
+    const json = { message_id: before[2]!.id, text: ' ' }
+    assert.equal((await app.request('/api/sessions/o/branch', { method: 'POST', json })).status, 400)
+    assert.equal((await app.json<{ sessions: unknown[] }>('/api/sessions')).sessions.length, sessions)
   })
 
   it('deleted while a turn runs, stop it and leave nothing', async () => {

@@ -75,7 +75,7 @@ function check(schema: Schema, value: unknown, where: string): object {
 }
 
 /** The validator has no words of ours for a field that is missing, or that it does not know. */
-function messageOf({ message, expected }: v.BaseIssue<unknown>): string {
+export function messageOf({ message, expected }: v.BaseIssue<unknown>): string {
   if (!message.startsWith('Invalid key:')) return message
   return expected === 'never' ? 'is not known here; leave it out' : 'is missing'
 }

@@ -3,7 +3,7 @@ import { CLIENT_FRAMES, type ClientFrame, type ClientFrameOf, type ServerFrame }
 import type { Approvals } from '../approvals/service.ts'
 import type { Caller } from '../auth/principal.ts'
 import { AppError } from '../errors.ts'
-import { parseJson } from '../http/operation.ts'
+import { messageOf, parseJson } from '../http/operation.ts'
 import type { Socket } from '../runtime/port.ts'
 import type { Sessions } from '../sessions/service.ts'
 import type { Log } from '../system/log.ts'
@@ -216,7 +216,7 @@ export function parseFrame(data: string): { frame: ClientFrame } | { refusal: Se
   const result = v.safeParse(schema, value, { abortPipeEarly: true })
   if (result.success) return { frame: result.output }
   const issue = result.issues[0]
-  const text = `${v.getDotPath(issue) ?? type}: ${issue.message}`
+  const text = `${v.getDotPath(issue) ?? type}: ${messageOf(issue)}`
   return refusal(text, typeof session_id === 'string' ? session_id.slice(0, 200) : undefined)
 }
 

@@ -94,6 +94,9 @@ export function createHistoryVerbs(
       if (!message || message.role !== 'user') {
         throw invalid('message_id', 'must name a message of yours in this session')
       }
+      if (text?.trim() === '' && !message.data.attachments?.length) {
+        throw invalid('text', 'is empty; write something, or leave it out')
+      }
       const made = await events.commit(async (tx) => {
         const keepsSummary = message.mid >= session.history_from
         const { session: branch } = await store.ensure(tx, {

@@ -75,14 +75,14 @@ export function createRunTurn(deps: RunTurnDeps) {
 
     try {
       model = await models.resolve(turn.model ?? session.model)
-      await begin(turn, ref, progress, model)
+      if (!await begin(turn, ref, progress, model)) return 'finished'
       return await converse(model)
     } catch (error) {
       // The disk, not the turn: the runner goes on with it once there is room.
       if (unwritable(error)) throw error
       if (signal.aborted) return await finish(stopped(signal))
       if (error instanceof AppError) {
-        if (!progress.started) await begin(turn, ref, progress, undefined)
+        if (!progress.started && !await begin(turn, ref, progress, undefined)) return 'finished'
         return await finish({ state: 'failed', error: { class: 'invalid', message: error.message } })
       }
       deps.log.error('turn.crashed', 'A turn failed inside the server', {
@@ -328,32 +328,39 @@ export function createRunTurn(deps: RunTurnDeps) {
     }
   }
 
-  /** Writes the user's message and the start of the turn, or notes that it goes on. */
+  /**
+   * Writes the user's message and the start of the turn, or notes that it goes on.
+   * False when it was taken out of the queue meanwhile: nothing is written then.
+   */
   async function begin(
     turn: TurnRow,
     ref: TurnRef,
     progress: Progress,
     model: ResolvedModel | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const at = now()
     const fresh = !progress.started
-    await events.commit(async (tx) => {
-      await turns.update(tx, turn.id, {
-        state: 'running',
-        used_model: model?.runtime_id ?? null,
-        ...(fresh ? { started_at: at } : {}),
-      })
-      if (!fresh) return { result: undefined }
+    const begun = await events.commit<boolean>(async (tx) => {
+      const used_model = model?.runtime_id ?? null
+      if (!fresh) {
+        await turns.update(tx, turn.id, { state: 'running', used_model })
+        return { result: true }
+      }
+      // As it is now: since the runner saw the turn, its text may have been rewritten, or another have joined it.
+      const input = await turns.start(tx, turn.id, { used_model, started_at: at })
+      if (!input) return { result: false }
+      turn.input = input
       const { text, attachments, author } = turn.input
       const data = { ...(attachments?.length ? { attachments } : {}), ...(author ? { author } : {}) }
       await store.addMessages(tx, ref.sid, [{ turn_id: turn.id, role: 'user', step: 0, text, data, at }], at)
       return {
-        result: undefined,
+        result: true,
         turn: ref,
         events: [{ type: 'turn_started', input: turn.input, model: model?.runtime_id ?? null }],
       }
     })
-    progress.started = true
+    if (begun) progress.started = true
+    return begun
   }
 }
 

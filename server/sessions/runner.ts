@@ -63,7 +63,14 @@ export function createRunner(
       const again = claiming.get(sid)
       claiming.delete(sid)
       if (again) wake(sid)
+      fill()
     })
+  }
+
+  /** Gives a free place to whoever waits longest; one that has nothing to run any more leaves it to the next. */
+  function fill(): void {
+    const next = waiting.values().next()
+    if (!next.done && active.size < deps.maxParallel()) wake(next.value)
   }
 
   async function claim(sid: number): Promise<void> {
@@ -100,8 +107,7 @@ export function createRunner(
       clearTimeout(deadline)
       active.delete(session.sid)
       wake(session.sid)
-      const next = waiting.values().next()
-      if (!next.done) wake(next.value)
+      fill()
     })
     active.set(session.sid, { turn, abort, done })
 

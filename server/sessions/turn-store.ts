@@ -105,6 +105,17 @@ export function createTurnStore(database: Db) {
       return result.numUpdatedRows > 0n
     },
 
+    /** Takes a turn out of the queue to run it: its input as it is now, or undefined when it does not wait any more. */
+    start: async (
+      tx: Tx,
+      id: string,
+      change: Updateable<SessionTables['turns']>,
+    ): Promise<TurnInput | undefined> => {
+      const row = await tx.updateTable('turns').set({ ...change, state: 'running' }).where('id', '=', id)
+        .where('state', '=', 'queued').returning('input').executeTakeFirst()
+      return row && JSON.parse(row.input) as TurnInput
+    },
+
     /** Ends an open turn; false when it had ended already. */
     close: async (
       tx: Tx,
