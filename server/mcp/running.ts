@@ -17,6 +17,7 @@ import { resolveSpec } from './variables.ts'
 
 /** Servers asked for their tools at the same time; starting one may mean downloading it. */
 const LEARN_AT_ONCE = 2
+const LINES_PER_SECOND = 50
 
 /** What a child needs to find programs, its home and the network; nothing of ours. */
 const CHILD_VARIABLES =
@@ -63,7 +64,7 @@ export function createRunning(
     const signedIn = Object.keys(spec.headers).some((name) => name.toLowerCase() === 'authorization')
     return await connect({ spec, transport, cwd: cwd ?? workspace, roots }, {
       ...hooks,
-      onLine: (line) => log.info(`mcp.${row.name}`, line),
+      onLine: lineLog(log, row.name),
       elicit: (params, asked) => questions.ask(row.name, callerOf(row.name), params, asked),
       ...(allow_sampling ? { sample: (params, asked) => deps.sampling(row.name, params, asked) } : {}),
     }, {
@@ -189,5 +190,20 @@ export function createRunning(
       questions.close()
       await pool.stop()
     },
+  }
+}
+
+/** What a server writes beside its answers, into our log; a flood is counted instead. */
+function lineLog(log: McpDeps['log'], name: string): (line: string) => void {
+  let second = 0
+  let count = 0
+  return (line) => {
+    const now = Math.floor(Date.now() / 1000)
+    if (now !== second) {
+      if (count > LINES_PER_SECOND) log.info(`mcp.${name}`, `(${count - LINES_PER_SECOND} lines left out)`)
+      second = now
+      count = 0
+    }
+    if (++count <= LINES_PER_SECOND) log.info(`mcp.${name}`, line.slice(0, 2000))
   }
 }

@@ -4,9 +4,9 @@ import type { Child, Runtime } from '../runtime/port.ts'
 
 /** Largest message that is accepted, in bytes; what is longer ends the connection. */
 const MAX_MESSAGE = 16 * 1024 * 1024
-/** More messages in one second than any honest server sends. */
-const MAX_PER_SECOND = 5000
-const STDERR_PER_SECOND = 50
+/** Messages that a server may send beside its answers: so many at once, and so many a second for good. */
+const BURST = 3000
+const PER_SECOND = 300
 const MAX_LOG_LINE = 2000
 /** How long a server may take to end by itself when its input closes, and after SIGTERM. */
 const GRACE_MS = 1000
@@ -27,6 +27,7 @@ export type StdioOptions = {
 export function createStdio(options: StdioOptions): Transport & { protocolVersion?: string } {
   let child: Child | undefined
   let closed = false
+  let credit = BURST
   let closing: Promise<void> | undefined
 
   const transport: Transport & { protocolVersion?: string } = {
@@ -46,6 +47,7 @@ export function createStdio(options: StdioOptions): Transport & { protocolVersio
     },
     async send(message) {
       if (!child || closed) throw new Error('the process is not running')
+      credit++
       await child.write(new TextEncoder().encode(JSON.stringify(message) + '\n'))
     },
     close: () => closing ??= end(),
@@ -74,14 +76,13 @@ export function createStdio(options: StdioOptions): Transport & { protocolVersio
   }
 
   async function readMessages({ stdout }: Child): Promise<void> {
-    let second = 0
-    let count = 0
+    let since = Date.now()
     try {
       for await (const line of linesOf(stdout, MAX_MESSAGE)) {
-        const now = Math.floor(Date.now() / 1000)
-        count = now === second ? count + 1 : 1
-        second = now
-        if (count > MAX_PER_SECOND) throw new Error(`the server sent more than ${MAX_PER_SECOND} messages in a second`)
+        const now = Date.now()
+        credit = Math.min(BURST, credit + (now - since) / 1000 * PER_SECOND) - 1
+        since = now
+        if (credit < 0) throw new Error('the server sent more messages than is accepted')
         const message = messageOf(line)
         // Programs that log to stdout are common; a line that is no message is a line of the log.
         if (message) transport.onmessage?.(message)
@@ -95,15 +96,9 @@ export function createStdio(options: StdioOptions): Transport & { protocolVersio
   }
 
   async function readLog({ stderr }: Child): Promise<void> {
-    let second = 0
-    let count = 0
     try {
       for await (const line of linesOf(stderr, 1024 * 1024)) {
-        const now = Math.floor(Date.now() / 1000)
-        if (now !== second && count > STDERR_PER_SECOND) options.onLine(`(${count - STDERR_PER_SECOND} lines left out)`)
-        count = now === second ? count + 1 : 1
-        second = now
-        if (count <= STDERR_PER_SECOND && line.trim() !== '') options.onLine(line.slice(0, MAX_LOG_LINE))
+        if (line.trim() !== '') options.onLine(line.slice(0, MAX_LOG_LINE))
       }
     } catch { /* the stream ends with the process */ }
   }

@@ -1,10 +1,14 @@
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { type AddressInfo, createServer } from 'node:net'
+import { delimiter, dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { currentRuntime } from '../../server/runtime/current.ts'
 
 const require = createRequire(import.meta.url)
-const NODE = 'node'
+/** In full, for children of a test app have no search path. */
+const NODE = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'node')).find(existsSync) ?? 'node'
 
 /** The program of an npm package, without a package runner in between. */
 const programOf = (name: string): string => {
@@ -44,4 +48,36 @@ export async function isAlive(pid: number): Promise<boolean> {
   }
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return !/^\d+ \(.*\) Z/.test(stat)
+}
+
+/** The reference server on a free port. */
+export async function everythingOver(mode: 'sse' | 'streamableHttp'): Promise<{ url: string; stop(): Promise<void> }> {
+  const port = await freePort()
+  const { command, args } = programs.everything
+  const runtime = await currentRuntime()
+  const child = await runtime.spawn(command, [args[0]!, mode], { env: { PORT: String(port) } })
+  void (async () => {
+    for await (const _ of child.stdout) { /* read, so that it never waits for us */ }
+  })()
+  void (async () => {
+    for await (const _ of child.stderr) { /* the same */ }
+  })()
+  const url = `http://127.0.0.1:${port}`
+  await until(() => fetch(url).then((response) => response.body?.cancel().then(() => true) ?? true, () => undefined))
+  return {
+    url,
+    stop: async () => {
+      child.killGroup('SIGKILL')
+      await child.exited
+    },
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => done(port))
+    })
+  })
 }
