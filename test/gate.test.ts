@@ -276,6 +276,40 @@ describe('a standing yes', () => {
   })
 })
 
+describe('shell.run', () => {
+  it('runs what a rule allows and asks about anything that comes with it', async () => {
+    const run = (command: string) => toolCall('shell.run', { command })
+    const model = scripted([
+      [run('echo one')],
+      'ok',
+      [run('echo two; touch x')],
+      'ok',
+      [run('echo two; touch x')],
+      'ok',
+      [
+        run('echo two; touch y'),
+      ],
+    ])
+    const app = await open({ model, flags: { 'tools.shell.enabled': true } })
+    await put(app, [{ decision: 'allow', tool: 'shell.run', when: "args.command.startsWith('echo ')" }])
+    assert.equal((await app.ask('a', 'one')).state, 'completed')
+    assert.match(String(model.requests[1]!.messages.at(-1)!.content), /one/)
+
+    await app.json('/api/sessions/b/messages', { json: { text: 'two' } })
+    await app.events('b', 0, asked)
+    const { approvals } = await app.json<{ approvals: Approval[] }>('/api/approvals')
+    assert.match(approvals[0]!.reason, /^touch x: /)
+    assert.deepEqual(approvals[0]!.patterns, [{ kind: 'exact', text: 'shell.run: exactly echo two; touch x' }])
+    const path = `/api/approvals/${approvals[0]!.id}`
+    await app.json(path, { json: { decision: 'allow_always', pattern: 'tool' }, status: 400 })
+    await app.json(path, { json: { decision: 'allow_always' } })
+    await app.events('b', 0, (event) => event.type === 'turn_finished')
+    assert.equal((await app.ask('c', 'the same')).state, 'completed')
+    await app.json('/api/sessions/d/messages', { json: { text: 'another' } })
+    await app.events('d', 0, asked)
+  })
+})
+
 describe('the list of tools', () => {
   it('tells what applies to each and how it was used', async () => {
     const app = await open({ model: scripted([[toolCall('math.evaluate', { wrong: 1 })], 'ok']) })

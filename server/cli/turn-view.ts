@@ -74,7 +74,8 @@ export function createTurnView(
         case 'approval':
           return note(
             `${yellow('?')} ${cleanLine(event.name)} ${shorten(JSON.stringify(event.arguments), 2000)}\n` +
-              `  ${cleanLine(event.reason)} (approval ${cleanLine(event.approval_id)})`,
+              `  ${cleanLine(event.reason)} (approval ${cleanLine(event.approval_id)})` +
+              (event.patterns?.[0] ? `\n  "session" and "always" cover ${cleanLine(event.patterns[0].text)}` : ''),
           )
         case 'approval_decided':
           return note(dim(`  ${event.decision.replace('_', ' ')}`))

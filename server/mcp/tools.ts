@@ -44,6 +44,7 @@ export function toolsOf(
       tools.push({
         name,
         description: description || title || tool.name,
+        source: `mcp:${server.name}`,
         effect,
         ...(changed ? { ask: changeOf(server.name, tool) } : {}),
         input_schema,

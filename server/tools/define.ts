@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { invalid } from '../errors.ts'
+import { messageOf } from '../http/operation.ts'
 import type { Tool, ToolContext } from './tool.ts'
 
 /**
@@ -10,6 +11,7 @@ export function defineTool<S extends v.GenericSchema<unknown, unknown>>(tool: {
   name: string
   description: string
   effect: Tool['effect']
+  command?: string
   /** What the model is shown; `input` is what is enforced. Keep them the same. */
   input_schema: Record<string, unknown>
   input: S
@@ -29,5 +31,5 @@ function checked<S extends v.GenericSchema<unknown, unknown>>(schema: S, given: 
   const result = v.safeParse(schema, given, { abortPipeEarly: true })
   if (result.success) return result.output
   const issue = result.issues[0]
-  throw invalid(issue.path?.map((step) => String(step.key)).join('.') || 'input', issue.message)
+  throw invalid(issue.path?.map((step) => String(step.key)).join('.') || 'input', messageOf(issue))
 }

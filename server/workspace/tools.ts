@@ -148,6 +148,7 @@ function shellTool(deps: Parameters<typeof workspaceTools>[0], cwd: string): Too
       'Runs a shell command in the workspace folder and gives its output. It has no input and no terminal; ' +
       'what it leaves running in the background is ended.',
     effect: 'execute',
+    command: 'command',
     input_schema: object({
       command: { type: 'string', maxLength: 20_000 },
       timeout_seconds: { type: 'integer', minimum: 1, description: 'Less than the usual limit' },
