@@ -44,6 +44,7 @@ import { openapiRoutes } from './openapi/routes.ts'
 import type { RequestInfo, Runtime, SocketHandlers } from './runtime/port.ts'
 import { createSecrets } from './secrets/service.ts'
 import { createCompaction } from './sessions/compaction.ts'
+import { createDelegation } from './sessions/delegate.ts'
 import { createEventLog } from './sessions/event-log.ts'
 import { sessionRoutes } from './sessions/routes.ts'
 import { createRunner } from './sessions/runner.ts'
@@ -209,8 +210,12 @@ export async function createApp(deps: Deps) {
     load: uploads.load,
     resolveMarker: uploads.locate,
     systemPrompt,
-    limits: () => settings().agent,
-    maxParallel: () => settings().sessions.max_parallel_turns,
+    limits: (origin) => {
+      const { agent, tools: { delegate } } = settings()
+      if (origin !== 'delegation') return agent
+      return { ...agent, max_steps: Math.min(agent.max_steps, delegate.max_steps) }
+    },
+    maxParallel: () => settings().sessions.max_parallel_turns + delegation.count(),
     turnTimeoutSeconds: () => settings().agent.turn_timeout_seconds,
     bus,
     log,
@@ -231,6 +236,16 @@ export async function createApp(deps: Deps) {
     now,
   })
   sessionTools(sessions).forEach(tools.add)
+  const delegation = createDelegation({
+    store,
+    turns,
+    events,
+    runner,
+    sessions,
+    limits: () => settings().tools.delegate,
+    now,
+  })
+  tools.add(delegation.tool)
 
   const health = createHealth(database, home)
   const system = createSystem({

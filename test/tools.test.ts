@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ModelRequest } from '../server/models/provider.ts'
-import { scripted, type Step, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, scripted, type Step, toolCall } from '../server/models/providers/scripted.ts'
 import type { Tool } from '../server/tools/tool.ts'
 import { readable } from '../server/web-access/readable.ts'
 import { type TestApp, testApp } from './support/app.ts'
@@ -468,5 +468,85 @@ describe('memory', () => {
     const headers = { authorization: `Bearer ${secret}`, prefer: 'wait=20' }
     await app.json('/api/sessions/g/messages', { json: { text: 'what do you know' }, headers })
     assert.deepEqual(results(model.requests.at(-1)!), ['{"memories":[]}'])
+  })
+})
+
+describe('delegate', () => {
+  const spoken = (request: ModelRequest): string => {
+    const last = request.messages.findLast(({ role }) => role === 'user')!
+    return (last.content as { text: string }[]).map(({ text }) => text).join('')
+  }
+  const hasResult = (request: ModelRequest) => request.messages.at(-1)!.role === 'tool'
+  /** Answers by what was asked, since several ask at once. */
+  const minded = (rules: (said: string, request: ModelRequest) => Step | Step[]) =>
+    scripted(Array.from({ length: 30 }, () => (request: ModelRequest) => rules(spoken(request), request)))
+  const children = async (app: TestApp, parent = 's') =>
+    (await app.json<{ sessions: { session_id: string; origin: string; parent_session_id: string }[] }>(
+      `/api/sessions?parent=${encodeURIComponent(parent)}`,
+    )).sessions
+
+  it('lets sub-agents work side by side, in sessions of their own, even where one turn runs at a time', async () => {
+    const model = minded((said, request) => {
+      if (said !== 'go') return `${said} is done`
+      return hasResult(request) ? 'Both are done.' : [
+        toolCall('delegate', { task: 'first' }),
+        toolCall('delegate', { task: 'second' }),
+      ]
+    })
+    const app = await open({ model, flags: { 'sessions.max_parallel_turns': 1 } })
+    const said = await call(app, model)
+    assert.deepEqual(said.map((text) => JSON.parse(text).text), ['first is done', 'second is done'])
+    const found = await children(app)
+    assert.equal(found.length, 2)
+    for (const child of found) {
+      assert.match(child.session_id, /^s::sub::[0-9a-f]{8}$/)
+      assert.deepEqual([child.origin, child.parent_session_id], ['delegation', 's'])
+    }
+    const { sessions } = await app.json<{ sessions: { session_id: string }[] }>('/api/sessions')
+    assert.deepEqual(sessions.map(({ session_id }) => session_id), ['s'])
+    const log = await app.events(encodeURIComponent(found[0]!.session_id), 0, (event) => event.type === 'turn_finished')
+    assert.ok(log.some((event) => event.type === 'text'))
+  })
+
+  it('goes one level deep, and to four at once, unless the configuration says more', async () => {
+    const model = minded((said, request) => {
+      if (said === 'deeper') {
+        return hasResult(request) ? results(request)[0]! : toolCall('delegate', { task: 'deepest' })
+      }
+      if (said !== 'go') return 'ok'
+      return hasResult(request) ? 'done' : Array.from({ length: 5 }, () => toolCall('delegate', { task: 'deeper' }))
+    })
+    const app = await open({ model })
+    const said = await call(app, model)
+    assert.equal(said.filter((text) => text.includes('may not delegate further')).length, 4)
+    assert.equal(said.filter((text) => text.includes('4 sub-agents work already')).length, 1)
+  })
+
+  it('has limits of its own: steps and time', async () => {
+    const model = minded((said, request) => {
+      if (said === 'loop') return toolCall('time.now')
+      if (said === 'sleep') return delay(60_000)
+      return hasResult(request)
+        ? 'done'
+        : [toolCall('delegate', { task: 'loop' }), toolCall('delegate', { task: 'sleep' })]
+    })
+    const flags = { 'tools.delegate.max_steps': 3, 'tools.delegate.timeout_seconds': 5 }
+    const app = await open({ model, flags })
+    const [loop, slept] = (await call(app, model)).map((text) => JSON.parse(text))
+    assert.equal(loop.state, 'failed')
+    assert.match(loop.error, /3 steps/)
+    assert.deepEqual([slept.state, slept.stopped], ['interrupted', 'after 5 seconds'])
+  })
+
+  it('stops with the turn that asked', async () => {
+    const model = minded((said) => said === 'go' ? toolCall('delegate', { task: 'sleep' }) : ['begun ', delay(60_000)])
+    const app = await open({ model })
+    await app.json('/api/sessions/s/messages', { json: { text: 'go' } })
+    while (model.requests.length < 2) await sleep(20)
+    await app.json('/api/sessions/s/interrupt', { method: 'POST' })
+    const [child] = await children(app)
+    const log = await app.events(encodeURIComponent(child!.session_id), 0, (event) => event.type === 'turn_finished')
+    const end = log.at(-1)!
+    assert.ok(end.type === 'turn_finished' && end.state === 'interrupted')
   })
 })

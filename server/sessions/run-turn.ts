@@ -42,7 +42,8 @@ export type RunTurnDeps = {
   /** Files that replies of a handle may show. */
   resolveMarker: (handle: string, path: string) => ReturnType<ResolveMarker>
   systemPrompt: () => string
-  limits: () => TurnLimits
+  /** By where the session comes from: a sub-agent has less. */
+  limits: (origin: string) => TurnLimits
   log: Log
   now: () => number
 }
@@ -99,7 +100,7 @@ export function createRunTurn(deps: RunTurnDeps) {
     }
 
     async function converse(resolved: ResolvedModel): Promise<'finished' | 'suspended'> {
-      const limits = deps.limits()
+      const limits = deps.limits(session.origin)
       for (;;) {
         if (signal.aborted) return await finish(stopped(signal))
         const last = progress.steps.at(-1)

@@ -90,8 +90,9 @@ export function createSessionStore(database: Db) {
           where messages_fts match ${ftsQuery(of.text)} and m.hidden = 0))`)
       }
       const rows = await query.execute()
+      const parent = await idOf(of.parent ?? null)
       return rows.map((row) => ({
-        session: toSession(row, row.live === 1, null),
+        session: toSession(row, row.live === 1, parent),
         place: { pinned: row.pinned, at: row.last_active_at, sid: row.sid },
       }))
     },
