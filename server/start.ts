@@ -22,6 +22,8 @@ export type StartOptions = {
   flags: Record<string, unknown>
   runtime: Runtime
   stdout: LogOutput
+  /** Taken when the configuration says 0; any free one when left out. */
+  freePort?: number | undefined
 }
 
 export type Started = {
@@ -41,7 +43,7 @@ export type Started = {
 const GRACE_MS = 3000
 
 /** Opens the home and listens. Throws with a message for people when the home is in use, or the address taken. */
-export async function start({ env, flags, runtime, stdout }: StartOptions): Promise<Started> {
+export async function start({ env, flags, runtime, stdout, freePort = 0 }: StartOptions): Promise<Started> {
   const home = homeOf(env, flags.home)
   await mkdir(home, { recursive: true, mode: 0o700 })
   const lock = await lockHome(home)
@@ -81,7 +83,12 @@ export async function start({ env, flags, runtime, stdout }: StartOptions): Prom
     await app.start()
 
     const { host, port } = loaded.config.server
-    const listening = await runtime.serve({ hostname: host, port, fetch: app.fetch, upgrade: app.upgrade })
+    const listening = await runtime.serve({
+      hostname: host,
+      port: port || freePort,
+      fetch: app.fetch,
+      upgrade: app.upgrade,
+    })
     const address = `http://${host.includes(':') ? `[${host}]` : host}:${listening.port}`
     log.info('server.listening', `Gatehouse listens on ${address}`, {
       address,

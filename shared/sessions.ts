@@ -116,6 +116,8 @@ export type RunMessage = {
   /** How the turn ended, on its last message. */
   state?: TurnState
   error?: { class: string; message: string }
+  /** Of the whole turn, on its last message. */
+  usage?: { input_tokens: number; output_tokens: number; cost_usd: number | null }
 }
 
 /** A turn as REST answers it. */

@@ -7,6 +7,7 @@ import { delay, fail, scripted, toolCall } from '../server/models/providers/scri
 import type { RunMessage } from '../shared/sessions.ts'
 import type { TurnEvent } from '../shared/turn-events.ts'
 import { type TestApp, testApp } from './support/app.ts'
+import { startMockUpstream } from './support/mock-upstream.ts'
 
 type Transcript = { messages: RunMessage[] }
 
@@ -48,6 +49,27 @@ describe('limits of a turn', () => {
     assert.match(turn.error!.message, /3 steps.*max_steps/)
     const { messages } = await app.json<Transcript>('/api/sessions/l/messages')
     assert.equal(messages.filter(({ role }) => role === 'tool').length, 3)
+  })
+
+  it('end a turn that costs too much, and say which setting allows more', async () => {
+    const app = await open({ model: scripted([]), flags: { 'agent.max_cost_usd_per_turn': 0.000001 } })
+    const upstream = await startMockUpstream()
+    const { provider } = await app.json<{ provider: { id: number } }>('/api/providers', {
+      json: { name: 'local', framework: 'api-based', kind: 'llm', base_url: `${upstream.url}/v1`, api_key: 'k' },
+    })
+    await app.json('/api/models', {
+      json: {
+        provider_id: provider.id,
+        model: 'tool:time_now',
+        enabled: true,
+        is_classifier: true,
+        metadata: { input_cost_per_million: 1000, output_cost_per_million: 1000 },
+      },
+    })
+    const turn = await app.ask('c', 'what time is it')
+    await upstream.close()
+    assert.deepEqual([turn.state, turn.error?.class], ['failed', 'limit'])
+    assert.match(turn.error!.message, /cost limit.*max_cost_usd_per_turn/)
   })
 
   it('end a turn that takes too long, with its partial text', async () => {

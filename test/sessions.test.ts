@@ -571,3 +571,52 @@ describe('configuration changes', () => {
     assert.ok(items.some(({ action }) => action === 'config.changed'))
   })
 })
+
+describe('a queue that two devices change', () => {
+  it('keeps a message that came while another device arranged what it saw', async () => {
+    const app = await open({ model: scripted([[delay(500), 'one'], 'two', 'three', 'four']) })
+    const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
+    await send('1')
+    await app.events('q', 0, (event) => event.type === 'turn_started')
+    const [second, third] = [await send('2'), await send('3')]
+    const fourth = await send('4 from the other device')
+    await app.json('/api/sessions/q/queue', {
+      method: 'PUT',
+      json: { order: [third.turn_id, second.turn_id], keep_others: true },
+    })
+    await app.events('q', 0, finished(fourth.turn_id))
+    const { messages } = await app.json<Transcript>('/api/sessions/q/messages')
+    const asked = messages.filter(({ role }) => role === 'user').map(({ text }) => text)
+    assert.deepEqual(asked, ['1', '3', '2', '4 from the other device'])
+  })
+})
+
+describe('a key that may only talk', () => {
+  it('sees what it is answered, and nothing of the configuration', async () => {
+    const app = await open({ model: scripted(['Hello']) })
+    const { secret: token } = await app.json<{ secret: string }>('/api/keys', {
+      json: { name: 'bot', scopes: ['chat'] },
+    })
+    const turn = await app.json<Sent>('/api/sessions/k/messages', {
+      json: { text: 'hi' },
+      token,
+      headers: { prefer: 'wait=10' },
+    })
+    for (const path of [`/api/turns/${turn.turn_id}`, '/api/sessions/k/messages', '/api/sessions']) {
+      assert.equal((await app.request(path, { token })).status, 200, path)
+    }
+    for (const path of ['/api/config', '/api/system', '/api/logs', '/api/keys']) {
+      assert.equal((await app.request(path, { token })).status, 403, path)
+    }
+  })
+})
+
+describe('what a turn used', () => {
+  it('stands in the transcript, on its last message', async () => {
+    const app = await open({ model: scripted([[toolCall('time.now')], 'It is late.']) })
+    await app.ask('u', 'what time is it')
+    const { messages } = await app.json<Transcript>('/api/sessions/u/messages')
+    assert.deepEqual(messages.map(({ usage }) => usage !== undefined), [false, false, true])
+    assert.ok(messages.at(-1)!.usage!.input_tokens > 0)
+  })
+})

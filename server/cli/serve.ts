@@ -30,17 +30,26 @@ export async function serve(args: string[], env: Environment, runtime: Runtime):
   process.stdout.on('error', () => {})
   process.stderr.on('error', () => {})
 
+  // A promise that nobody waited for is a bug, and no reason to end every conversation: it is told.
+  process.on('unhandledRejection', (reason) => {
+    const stack = reason instanceof Error ? reason.stack : String(reason)
+    process.stderr.write(`${JSON.stringify({ level: 'error', event: 'server.unhandled_rejection', message: stack })}\n`)
+  })
+
   let signalled: () => void = () => {}
   const stopRequested = new Promise<'stop'>((resolve) => (signalled = () => resolve('stop')))
   runtime.onSignal(signalled)
+  /** The one that was picked for port 0: after a restart clients look for us there. */
+  let freePort: number | undefined
   for (;;) {
     let server
     try {
-      server = await start({ env, flags, runtime, stdout: process.stdout })
+      server = await start({ env, flags, runtime, stdout: process.stdout, freePort })
     } catch (error) {
       process.stderr.write(`gatehouse: ${(error as Error).message}\n`)
       process.exit(COULD_NOT_START)
     }
+    freePort = Number(new URL(server.url).port)
     greet(server)
     const why = await Promise.race([
       stopRequested,

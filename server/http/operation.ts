@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import * as v from 'valibot'
-import { demand, type Scope } from '../auth/principal.ts'
+import { can, demand, type Scope } from '../auth/principal.ts'
 import { AppError, type ErrorCode, type FieldError } from '../errors.ts'
 import type { AppEnv } from './env.ts'
 import { endSignals } from './stream-signal.ts'
@@ -14,8 +14,11 @@ export type OperationDoc = {
   id: string
   summary: string
   description?: string
-  /** `public` routes answer without a principal, `any` ones whatever scopes it has. */
-  scope: Scope | 'any' | 'public'
+  /**
+   * `public` routes answer without a principal, `any` ones whatever scopes it has, and `converse` ones to `read` and to
+   * `chat`: who may talk may see what it is answered.
+   */
+  scope: Scope | 'converse' | 'any' | 'public'
   body?: Schema
   query?: Schema
   /** Success status; 200 when left out. */
@@ -53,7 +56,7 @@ export function operation<B extends Schema | undefined = undefined, Q extends Sc
   doc: OperationDoc & { body?: B; query?: Q },
 ): MiddlewareHandler<AppEnv, string, { in: { json: Out<B>; query: Out<Q> }; out: { json: Out<B>; query: Out<Q> } }> {
   const middleware: MiddlewareHandler<AppEnv> = async (c, next) => {
-    if (doc.scope !== 'public' && doc.scope !== 'any') demand(c.var.caller, doc.scope)
+    demandScope(doc.scope, c)
     if (doc.query) c.req.addValidatedData('query', check(doc.query, c.req.query(), 'query'))
     if (doc.body) c.req.addValidatedData('json', check(doc.body, await readJson(c, doc.limit), 'body'))
     await next()
@@ -72,6 +75,12 @@ function check(schema: Schema, value: unknown, where: string): object {
   const first = errors[0]!
   const field = first.pointer.slice(1).replaceAll('/', '.') || where
   throw new AppError('invalid_input', `${field}: ${first.message}`, { errors })
+}
+
+function demandScope(scope: OperationDoc['scope'], c: Context<AppEnv>): void {
+  if (scope === 'public' || scope === 'any') return
+  if (scope === 'converse') return can(c.var.caller, 'chat') ? undefined : demand(c.var.caller, 'read')
+  demand(c.var.caller, scope)
 }
 
 /** The validator has no words of ours for a field that is missing, or that it does not know. */

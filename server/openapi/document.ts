@@ -103,7 +103,7 @@ function operationOf(path: string, doc: OperationDoc, convert: Convert): Operati
     ...(requestBody ? { requestBody } : {}),
     responses: { ...success(doc, convert), ...failures(doc, tag) },
     security: doc.scope === 'public' ? [] : [{ bearer: [] }, { apiKey: [] }, { cookie: [] }],
-    'x-scope': doc.scope,
+    'x-scope': doc.scope === 'converse' ? 'read or chat' : doc.scope,
   }
 }
 

@@ -125,6 +125,7 @@ const RunMessage = v.object({
   author: v.optional(Author),
   state: v.optional(TurnState),
   error: v.optional(Failure),
+  usage: v.optional(v.object({ input_tokens: count, output_tokens: count, cost_usd: v.nullable(v.number()) })),
 }) satisfies Of<sessions.RunMessage>
 
 const TokenUsage = v.object({

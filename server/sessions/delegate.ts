@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import * as v from 'valibot'
-import { type Turn } from '../../shared/sessions.ts'
+import type { Turn } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
@@ -98,7 +98,7 @@ export function createDelegation(deps: {
         state: done.state,
         text: done.text,
         ...(timeout.aborted && done.state !== 'completed'
-          ? { stopped: `after ${limits.timeout_seconds} seconds` }
+          ? { stopped: `after ${limits.timeout_seconds} s` }
           : {}),
         ...(done.error ? { error: done.error.message } : {}),
       }

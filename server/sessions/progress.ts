@@ -150,6 +150,23 @@ export function messagesOf(
     })
   }
   const last = out.at(-1)!
-  last.data = { ...last.data, state: end.state, ...(end.error ? { error: end.error } : {}) }
+  const usage = usageOf(progress)
+  last.data = {
+    ...last.data,
+    state: end.state,
+    ...(end.error ? { error: end.error } : {}),
+    ...(usage ? { usage } : {}),
+  }
   return out
+}
+
+/** What all model calls of a turn used together; the cost is null when no price was known. */
+function usageOf({ calls }: Progress): NewMessage['data']['usage'] {
+  if (calls.length === 0) return undefined
+  const priced = calls.filter((call) => call.cost_usd !== null)
+  return {
+    input_tokens: calls.reduce((sum, { usage }) => sum + usage.input_tokens, 0),
+    output_tokens: calls.reduce((sum, { usage }) => sum + usage.output_tokens, 0),
+    cost_usd: priced.length > 0 ? priced.reduce((sum, call) => sum + (call.cost_usd ?? 0), 0) : null,
+  }
 }

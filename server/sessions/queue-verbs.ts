@@ -13,8 +13,8 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
       return { items: items.map((item) => ({ ...item, text: item.input.text })) }
     },
 
-    /** Puts the waiting turns in this order and removes those that are left out. */
-    async setQueue(caller: Caller, id: string, order: string[]) {
+    /** Puts the waiting turns in this order; those that are left out are removed or, with `keepOthers`, come after. */
+    async setQueue(caller: Caller, id: string, order: string[], keepOthers = false) {
       demand(caller, 'chat')
       const twice = order.findIndex((turnId, i) => order.indexOf(turnId) !== i)
       if (twice >= 0) throw invalid(`order.${twice}`, 'names a turn for the second time; name each once')
@@ -26,10 +26,12 @@ export function createQueueVerbs({ turns, events }: SessionsDeps, { own, changed
         const known = new Map(queued.map((open) => [open.id, open]))
         const stranger = order.find((turnId) => !known.has(turnId))
         if (stranger) throw new AppError('conflict', `Turn ${stranger} does not wait any more; load the queue again`)
-        const gone = queued.filter((open) => !order.includes(open.id))
+        const others = queued.filter((open) => !order.includes(open.id))
+        const gone = keepOthers ? [] : others
+        const next = keepOthers ? [...order, ...others.map((open) => open.id)] : order
         await turns.removeQueued(tx, session.sid, gone.map((open) => open.id))
         const places = queued.map((open) => open.ord).sort((a, b) => a - b)
-        for (const [i, turnId] of order.entries()) await turns.update(tx, turnId, { ord: places[i]! })
+        for (const [i, turnId] of next.entries()) await turns.update(tx, turnId, { ord: places[i]! })
         return { result: gone.map((open) => open.id) }
       })
       changed(session, 'updated')

@@ -15,7 +15,7 @@ export const sessionRoutes = (sessions: Sessions) =>
       operation({
         id: 'listSessions',
         summary: 'Conversations of the caller, pinned and newest first',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({
           limit: wholeNumber(50, 200),
           cursor: v.optional(v.pipe(v.string(), v.maxLength(500))),
@@ -51,7 +51,7 @@ export const sessionRoutes = (sessions: Sessions) =>
         id: 'searchMessages',
         summary: 'Full-text search over all messages of the caller',
         description: 'The matched words in `snippet` stand between U+0002 and U+0003.',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({
           q: v.pipe(v.string('is missing'), v.minLength(1), v.maxLength(200)),
           limit: wholeNumber(20, 100),
@@ -69,7 +69,7 @@ export const sessionRoutes = (sessions: Sessions) =>
       operation({
         id: 'getSession',
         summary: 'One conversation',
-        scope: 'read',
+        scope: 'converse',
         returns: 'Session',
         errors: ['not_found'],
       }),
@@ -103,7 +103,7 @@ export const sessionRoutes = (sessions: Sessions) =>
       operation({
         id: 'getContext',
         summary: "What fills the model's window, and what it cost",
-        scope: 'read',
+        scope: 'converse',
         returns: 'SessionContext',
         errors: ['not_found'],
       }),
@@ -114,7 +114,7 @@ export const sessionRoutes = (sessions: Sessions) =>
       operation({
         id: 'exportSession',
         summary: 'The whole transcript as Markdown or JSON',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({
           format: v.optional(v.picklist(['markdown', 'json'], 'must be markdown or json'), 'markdown'),
         }),
@@ -138,7 +138,7 @@ export const sessionRoutes = (sessions: Sessions) =>
       operation({
         id: 'getSessionModel',
         summary: 'The model pinned to a session',
-        scope: 'read',
+        scope: 'converse',
         returns: '{session_id, side, runtime_id}',
         errors: ['not_found'],
       }),

@@ -197,6 +197,13 @@ export function createRunner(
       return suspended
     },
 
+    /** `interrupt` for those who do not wait for it; a failure, such as a full disk, is logged. */
+    interruptSoon(sid: number): void {
+      this.interrupt(sid).catch((error) =>
+        log.error('turn.not_interrupted', 'A turn could not be stopped', { error: String(error) })
+      )
+    },
+
     activeCount: (): number => active.size,
 
     /** Interrupts every turn, waits until they are written, starts none. */

@@ -123,7 +123,7 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
     })
 
     if (sent.created || sent.session.title !== null) changed(sent.session, sent.created ? 'created' : 'updated')
-    if (sent.interrupt) void runner.interrupt(sent.session.sid)
+    if (sent.interrupt) runner.interruptSoon(sent.session.sid)
     const open = await turns.open(sent.session.sid)
     runner.wake(sent.session.sid)
     const position = open.findIndex((row) => row.id === sent.turnId)

@@ -15,6 +15,7 @@ export type MessageData = {
   reasoning?: string
   state?: 'completed' | 'failed' | 'interrupted'
   error?: { class: string; message: string }
+  usage?: RunMessage['usage']
   tool?: ToolInfo & { duration_ms: number }
   compaction?: { folded_messages: number; tokens_before: number; tokens_after: number }
 }
@@ -315,6 +316,7 @@ export function toRunMessage(message: Message): RunMessage {
     ...(data.author ? { author: data.author } : {}),
     ...(data.state ? { state: data.state } : {}),
     ...(data.error ? { error: data.error } : {}),
+    ...(data.usage ? { usage: data.usage } : {}),
   }
 }
 

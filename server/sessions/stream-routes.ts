@@ -29,7 +29,7 @@ export const streamRoutes = (deps: Deps) =>
       description:
         'Topics, separated by commas: `sessions` (turn events of all sessions), `session:<id>`, `resources`, `system`. ' +
         'Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: reset`.',
-      scope: 'read',
+      scope: 'converse',
       query: v.object({
         topics: v.optional(v.pipe(v.string(), v.maxLength(4000)), 'sessions,resources'),
         after: Offset,

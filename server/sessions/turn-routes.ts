@@ -56,7 +56,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       operation({
         id: 'getTurn',
         summary: 'State and answer of one turn',
-        scope: 'read',
+        scope: 'converse',
         returns: 'Turn',
         errors: ['not_found'],
       }),
@@ -69,7 +69,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         summary: 'A page of the transcript, oldest first',
         description:
           '`offset` is where to follow the events from; `open` holds the events so far of turns that are still open.',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({ limit: wholeNumber(50, 200), before: v.optional(v.string()) }),
         returns: '{messages: RunMessage[], nextCursor, offset, open: TurnEvent[]}',
         errors: ['invalid_input', 'not_found'],
@@ -81,7 +81,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       operation({
         id: 'listRuns',
         summary: 'The newest messages, oldest first',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({ limit: wholeNumber(20, 100) }),
         returns: '{session_id, messages: RunMessage[]}',
         errors: ['invalid_input', 'not_found'],
@@ -100,7 +100,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
           'Server-sent events: `id` is the offset, `data` one turn event. Resume with `Last-Event-ID` or `?after=`; ' +
           'without either, the stream begins with the turn that is open now. `event: reset` means that the offset is ' +
           'gone: load the messages again.',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({ after: Offset }),
         media: 'text/event-stream',
         returns: 'TurnEvent',
@@ -141,7 +141,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       operation({
         id: 'getQueue',
         summary: 'The running turn and what waits behind it',
-        scope: 'read',
+        scope: 'converse',
         returns: '{items}',
         errors: ['not_found'],
       }),
@@ -153,11 +153,15 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         id: 'setQueue',
         summary: 'Order what waits; turns that are left out are removed',
         scope: 'chat',
-        body: v.object({ order: v.pipe(v.array(v.string()), v.maxLength(1000)) }),
+        description: 'With `keep_others`, turns that are left out (they came meanwhile) go to the end instead.',
+        body: v.object({ order: v.pipe(v.array(v.string()), v.maxLength(1000)), keep_others: v.optional(v.boolean()) }),
         returns: '{items, removed}',
         errors: ['invalid_input', 'not_found', 'conflict'],
       }),
-      async (c) => c.json(await sessions.setQueue(c.var.caller, sessionIdOf(c), c.req.valid('json').order)),
+      async (c) => {
+        const { order, keep_others } = c.req.valid('json')
+        return c.json(await sessions.setQueue(c.var.caller, sessionIdOf(c), order, keep_others))
+      },
     )
     .patch(
       '/api/sessions/:id/queue/:turn',

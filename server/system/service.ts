@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { arch, hostname, loadavg, platform, release, type as osType, uptime, version as osVersion } from 'node:os'
 import process from 'node:process'
 import type { DiskUse, GatehouseCounts, GatehouseUse, SystemSnapshot } from '../../shared/system.ts'
@@ -142,6 +143,17 @@ async function readAll() {
   return { at: performance.now(), cpu, network, processes }
 }
 
+/** What the system calls itself, which does not change while we run. */
+const osName = readOsName()
+
+function readOsName(): string {
+  try {
+    const found = /^PRETTY_NAME="?([^"\n]+)"?$/m.exec(readFileSync('/etc/os-release', 'utf8'))
+    if (found) return found[1]!
+  } catch { /* not a Linux, or a very small one */ }
+  return osVersion()
+}
+
 const PLATFORMS: Record<string, string> = { linux: 'Linux', darwin: 'Darwin', win32: 'Windows' }
 
 const host = (version: string, now: Date): SystemSnapshot['host'] => {
@@ -149,7 +161,7 @@ const host = (version: string, now: Date): SystemSnapshot['host'] => {
   return {
     hostname: hostname(),
     platform: PLATFORMS[platform()] ?? osType(),
-    os: osVersion(),
+    os: osName,
     release: release(),
     arch: arch(),
     uptime_seconds: Math.round(uptime()),

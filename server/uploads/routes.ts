@@ -54,7 +54,7 @@ export const uploadRoutes = (uploads: Uploads) =>
       operation({
         id: 'readFile',
         summary: 'The bytes of an uploaded or attached file',
-        scope: 'read',
+        scope: 'converse',
         query: v.object({
           path: v.pipe(v.string('is missing'), v.minLength(1), v.maxLength(4096)),
           inline: v.optional(v.string()),

@@ -59,9 +59,10 @@ export const sessions = (fetch?: Fetch) => {
     exportUrl: (id: string, format: 'markdown' | 'json') => at(id, `/export?format=${format}`),
 
     queue: async (id: string) => (await client.get<{ items: QueueItem[] }>(at(id, '/queue'))).items,
-    /** Turns that are left out are removed. */
-    setQueue: async (id: string, order: string[]) =>
-      (await client.put<{ items: QueueItem[] }>(at(id, '/queue'), { order })).items,
+    /** Turns that came meanwhile, and so are left out, go to the end. */
+    orderQueue: async (id: string, order: string[]) =>
+      (await client.put<{ items: QueueItem[] }>(at(id, '/queue'), { order, keep_others: true })).items,
+    removeQueued: (id: string, turnId: string) => client.delete(at(id, `/queue/${encodeURIComponent(turnId)}`)),
     editQueued: (id: string, turnId: string, text: string) =>
       client.patch(at(id, `/queue/${encodeURIComponent(turnId)}`), { text }),
 

@@ -229,13 +229,26 @@ export class Conversation {
     }
   }
 
-  /** Sets the order of the queue; turns that are left out are removed. */
+  /** Takes one message out of the queue; false when it could not be: it runs by now. */
+  async removeQueued(turnId: string): Promise<boolean> {
+    try {
+      await this.#api.removeQueued(this.id, turnId)
+      return true
+    } catch (error) {
+      tell('The message was not taken out of the queue', error)
+      return false
+    } finally {
+      await this.refresh()
+    }
+  }
+
+  /** Sets the order of the queue. */
   async arrange(order: string[]): Promise<void> {
     const before = this.transcript.waiting.map(asItem)
     const byId = new Map(before.map((item) => [item.turn_id, item]))
     this.transcript.setQueue(order.map((id, index) => ({ ...byId.get(id)!, position: index + 1 })))
     try {
-      await this.#api.setQueue(this.id, order)
+      await this.#api.orderQueue(this.id, order)
     } catch (error) {
       this.transcript.setQueue(before)
       tell('The queue could not be changed', error)

@@ -211,6 +211,10 @@ function addMessage(turn: Turn, message: RunMessage): void {
   if (message.state) turn.state = message.state
   if (message.error) turn.error = message.error
   if (message.model) turn.model = message.model
+  if (message.usage) {
+    turn.tokens = message.usage.input_tokens + message.usage.output_tokens
+    turn.cost = message.usage.cost_usd
+  }
   if (message.role === 'user') {
     turn.messageId = message.id
     turn.at = at
