@@ -211,7 +211,7 @@ const Tools = v.object({
     v.pipe(
       v.object({
         max_steps: v.optional(whole('Steps', 'Model calls of one sub-agent', 1, 1000), 20),
-        timeout_seconds: v.optional(whole('Time', 'Seconds until a sub-agent is stopped', 5, 86_400), 300),
+        timeout_seconds: v.optional(whole('Time', 'Seconds until a sub-agent is stopped', 1, 86_400), 300),
         max_depth: v.optional(whole('Depth', 'Levels of sub-agents; 1 lets none of them delegate further', 0, 5), 1),
         max_parallel: v.optional(whole('At once', 'Sub-agents of one session that work at the same time', 1, 100), 4),
       }),

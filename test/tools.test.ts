@@ -260,7 +260,7 @@ describe('commands', () => {
     )
     const { timed_out, output } = JSON.parse(said[0]!)
     assert.deepEqual([timed_out, output], [true, 'started\n'])
-    await sleep(2500)
+    await sleep(1200)
     for (const name of ['group.txt', 'own.txt']) assert.ok(!existsSync(join(app.home, 'workspace', name)), name)
   })
 
@@ -530,12 +530,12 @@ describe('delegate', () => {
         ? 'done'
         : [toolCall('delegate', { task: 'loop' }), toolCall('delegate', { task: 'sleep' })]
     })
-    const flags = { 'tools.delegate.max_steps': 3, 'tools.delegate.timeout_seconds': 5 }
+    const flags = { 'tools.delegate.max_steps': 3, 'tools.delegate.timeout_seconds': 1 }
     const app = await open({ model, flags })
     const [loop, slept] = (await call(app, model)).map((text) => JSON.parse(text))
     assert.equal(loop.state, 'failed')
     assert.match(loop.error, /3 steps/)
-    assert.deepEqual([slept.state, slept.stopped], ['interrupted', 'after 5 seconds'])
+    assert.deepEqual([slept.state, slept.stopped], ['interrupted', 'after 1 s'])
   })
 
   it('stops with the turn that asked', async () => {
