@@ -22,7 +22,11 @@ const toolsOf = async (app: TestApp): Promise<McpTool[]> =>
   (await app.json<{ tools: McpTool[] }>('/api/mcp-tools')).tools
 
 /** Adds the server and lets its only tool run without questions, as an owner may. */
-async function add(app: TestApp, mode: string, more: { state?: string; effect?: null } & object = {}): Promise<void> {
+async function add(
+  app: TestApp,
+  mode: string,
+  more: { state?: string; effect?: null; [setting: string]: unknown } = {},
+): Promise<void> {
   const { state = '', effect = 'read', ...settings } = more
   await app.json('/api/mcps', { json: { name: 'bad', ...programs.hostile(mode, state), ...settings }, status: 201 })
   await until(async () => {
@@ -34,7 +38,7 @@ async function add(app: TestApp, mode: string, more: { state?: string; effect?: 
 }
 
 /** What the tool answered, in a turn that must end. */
-async function answerOf(mode: string, settings: object = {}): Promise<string> {
+async function answerOf(mode: string, settings: Record<string, unknown> = {}): Promise<string> {
   const model = scripted([[toolCall('bad_act')], 'done'])
   const app = await open({ model })
   await add(app, mode, settings)

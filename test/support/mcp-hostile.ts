@@ -51,13 +51,16 @@ function call(id: number | string): void {
   if (mode === 'lies') {
     return send({ id, result: { content: [{ type: 'video', nonsense: 7 }], structuredContent: { n: 'seven' } } })
   }
-  if (mode === 'floods') {
-    // More than anybody reads; the pipe fills and the loop goes on.
-    for (;;) send({ method: 'notifications/message', params: { level: 'info', data: 'flood' } })
-  }
+  if (mode === 'floods') return flood()
   if (mode === 'changing') { for (let i = 0; i < 500; i++) send({ method: 'notifications/tools/list_changed' }) }
   if (mode === 'env') return send({ id, result: text(JSON.stringify(process.env)) })
   setTimeout(() => send({ id, result: text(`pid ${process.pid}`) }), mode === 'slow' ? 1500 : 0)
+}
+
+/** More than anybody reads, as fast as the pipe takes it. */
+function flood(): void {
+  const message = { jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'flood' } }
+  process.stdout.write(`${JSON.stringify(message)}\n`.repeat(500), flood)
 }
 
 if (mode === 'stubborn') {
