@@ -57,6 +57,7 @@ import { createTurnStore } from './sessions/turn-store.ts'
 import type { LogFile } from './system/logs.ts'
 import { systemRoutes } from './system/routes.ts'
 import { createSystem } from './system/service.ts'
+import { askUserTool } from './tools/ask-user.ts'
 import { createGate } from './tools/gate.ts'
 import { createToolHistory } from './tools/history.ts'
 import { mathTool } from './tools/math.ts'
@@ -148,7 +149,7 @@ export async function createApp(deps: Deps) {
   })
   const vault = createVault({ root: join(home, 'vault'), log, bus, now: date })
   const uploads = createUploads({ home, maxBytes: () => settings().uploads.max_bytes })
-  const tools = createTools([timeTool(date), mathTool, ...modelsTools(models), ...notesTools(vault)], {
+  const tools = createTools([timeTool(date), mathTool, askUserTool, ...modelsTools(models), ...notesTools(vault)], {
     budget: () => settings().tools.description_tokens,
   })
   const workspace = workspaceTools({

@@ -550,3 +550,42 @@ describe('delegate', () => {
     assert.ok(end.type === 'turn_finished' && end.state === 'interrupted')
   })
 })
+
+describe('ask_user', () => {
+  const question = toolCall('ask_user', { question: 'Which tea?', choices: ['green', 'black'] })
+  async function asked(app: TestApp) {
+    await app.json('/api/sessions/q/messages', { json: { text: 'tea' } })
+    await app.events('q', 0, (event) => event.type === 'approval')
+    const { approvals } = await app.json<{ approvals: { id: string; arguments: unknown }[] }>('/api/approvals')
+    return approvals[0]!
+  }
+  const answerWith = async (body: Record<string, unknown>): Promise<string> => {
+    const model = scripted([question, 'Thanks.'])
+    const app = await open({ model })
+    const { id } = await asked(app)
+    await app.json(`/api/approvals/${id}`, { json: body })
+    await app.events('q', 0, (event) => event.type === 'turn_finished')
+    return results(model.requests[1]!)[0]!
+  }
+
+  it('waits for the person, and the answer is the result, by its words or by the number of a choice', async () => {
+    const once = { decision: 'allow_once' }
+    assert.deepEqual(JSON.parse(await answerWith({ ...once, reason: 'white' })), { answered: true, answer: 'white' })
+    assert.deepEqual(JSON.parse(await answerWith({ ...once, reason: '2' })), { answered: true, answer: 'black' })
+    assert.equal(JSON.parse(await answerWith(once)).answered, false)
+    assert.match(await answerWith({ decision: 'deny', reason: 'not now' }), /declined.*not now/)
+  })
+
+  it('is still answered after a restart', async () => {
+    const before = await open({ model: scripted([question]) })
+    const { id, arguments: args } = await asked(before)
+    assert.deepEqual(args, { question: 'Which tea?', choices: ['green', 'black'] })
+    await before.stop()
+    opened.splice(opened.indexOf(before), 1)
+    const model = scripted(['Thanks.'])
+    const app = await open({ model, home: before.home })
+    await app.json(`/api/approvals/${id}`, { json: { decision: 'allow_always', reason: 'green' } })
+    await app.events('q', 0, (event) => event.type === 'turn_finished')
+    assert.deepEqual(results(model.requests[0]!), ['{"answered":true,"answer":"green"}'])
+  })
+})

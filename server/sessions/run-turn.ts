@@ -307,7 +307,14 @@ export function createRunTurn(deps: RunTurnDeps) {
 
     async function runCall(call: Call): Promise<void> {
       const started = now()
-      const context = { caller: turn.caller, session_id: session.id, turn_id: turn.id, call_id: call.call_id, signal }
+      const context = {
+        caller: turn.caller,
+        session_id: session.id,
+        turn_id: turn.id,
+        call_id: call.call_id,
+        signal,
+        ...(call.decision_reason ? { answer: call.decision_reason } : {}),
+      }
       const output = await tools.run(tools.find(call.name)!, call.arguments, context)
       settle(call, output, now() - started)
     }

@@ -10,6 +10,8 @@ export type ToolContext = {
   call_id: string
   /** Aborted when the turn is interrupted or out of time. */
   signal: AbortSignal
+  /** What the person wrote who allowed the call. */
+  answer?: string
 }
 
 /** Text for the model, and whether the call did what was asked. */

@@ -149,7 +149,6 @@ function shellTool(deps: Parameters<typeof workspaceTools>[0], cwd: string): Too
       'what it leaves running in the background is ended.',
     effect: 'execute',
     command: 'command',
-    command: 'command',
     input_schema: object({
       command: { type: 'string', maxLength: 20_000 },
       timeout_seconds: { type: 'integer', minimum: 1, description: 'Less than the usual limit' },
