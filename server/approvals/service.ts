@@ -89,7 +89,17 @@ export function createApprovals(deps: {
       return { result: true, turn: refOf(row), events: [{ type: 'approval_decided' as const, ...told }] }
     })
     if (!won) return false
-    await deps.audit({
+    try {
+      await record(row, answer)
+    } finally {
+      // The turn goes on also when the audit log can't be written: its answer is kept.
+      tell(row)
+    }
+    return true
+  }
+
+  const record = (row: ApprovalRow, { decision, caller, via, reason, pattern }: Answer): Promise<void> =>
+    deps.audit({
       ...(caller ? { caller } : { system: row.handle }),
       action: `approval.${decision}`,
       target: row.id,
@@ -103,8 +113,6 @@ export function createApprovals(deps: {
         ...(pattern ? { pattern: patternsOf(row).find(({ kind }) => kind === pattern)?.text ?? pattern } : {}),
       },
     })
-    return true
-  }
 
   function tell(row: ApprovalRow): void {
     bus.publish({ type: 'resource', resource: 'approval', action: 'updated', id: row.id, handle: row.handle })
@@ -113,7 +121,7 @@ export function createApprovals(deps: {
 
   async function expireOverdue(): Promise<void> {
     for (const row of await store.overdue(now())) {
-      if (await settle(row, { decision: 'expired', by: 'nobody' })) tell(row)
+      await settle(row, { decision: 'expired', by: 'nobody' })
     }
   }
 
@@ -186,15 +194,13 @@ export function createApprovals(deps: {
           `This was already answered: ${current?.state ?? row.state} by ${current?.decided_by ?? 'somebody'}`,
         )
       }
-      tell(row)
       return toApproval((await store.get(id))!)
     },
 
     /** Withdraws what a turn still asks; its calls are told that nobody answered. */
     async cancel(turnId: string): Promise<void> {
       for (const row of await store.ofTurn(turnId)) {
-        if (row.state !== 'pending') continue
-        if (await settle(row, { decision: 'cancelled', by: 'the turn was stopped' })) tell(row)
+        if (row.state === 'pending') await settle(row, { decision: 'cancelled', by: 'the turn was stopped' })
       }
     },
 

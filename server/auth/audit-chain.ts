@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { AuditCheck } from '../../shared/auth.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { AuthStore, NewAudit, StoredAudit } from './store.ts'
@@ -68,6 +69,7 @@ export function createAuditChain(store: AuthStore) {
       yield* rows
       if (rows.length < BATCH) return
       after = rows.at(-1)!.id
+      await nextTurn()
     }
   }
 

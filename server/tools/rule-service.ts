@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ulid } from 'ulid'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { RuleTest, TestRulesInput, ToolGrant, ToolRule, ToolRuleInput, ToolRules } from '../../shared/tools.ts'
@@ -17,6 +18,8 @@ export type ToolRulesService = ReturnType<typeof createToolRules>
 /** A back-test looks at so many calls, and shows so many of those that it would have changed. */
 const MOST_CALLS = 2000
 const MOST_EXAMPLES = 20
+/** Then others get their turn. */
+const SLICE_MS = 8
 
 /** The owner's rules about tools: read, replaced as a list, tried on history before they are saved. */
 export function createToolRules(deps: {
@@ -89,11 +92,12 @@ export function createToolRules(deps: {
 
     /** What the rules would have decided about the calls in the log, beside what those in force decide. */
     async test(caller: Caller, input: TestRulesInput): Promise<RuleTest> {
+      demand(caller, 'admin')
       if ((input.rule === undefined) === (input.rules === undefined)) throw invalid('rule', 'give either rule or rules')
       if (input.rule) await check([input.rule], () => 'rule')
       if (input.rules) await check(input.rules, (at) => `rules.${at}`)
       const current = (await store.of(caller.handle)).filter((row) => row.kind === 'rule').map(ruleOf)
-      const proposed = input.rules?.map(asRule) ?? [...[input.rule!].map(asRule), ...current]
+      const proposed = input.rules?.map(asRule) ?? [asRule(input.rule!, 0), ...current]
       const calls = await history.calls(caller.handle, (input.since ?? 0) * 1000, MOST_CALLS)
       const result: RuleTest = {
         calls: calls.length,
@@ -103,7 +107,12 @@ export function createToolRules(deps: {
         changed: 0,
         examples: [],
       }
+      let turn = performance.now()
       for (const call of calls) {
+        if (performance.now() - turn > SLICE_MS) {
+          await nextTurn()
+          turn = performance.now()
+        }
         const tool = tools.find(call.tool) ?? gone(call.tool)
         const session = { ...call.session, handle: caller.handle }
         const judged = {
@@ -134,7 +143,7 @@ export function createToolRules(deps: {
 }
 
 /** A tool that a past call was to and that is no more; nobody knows what it did. */
-const gone = (name: string): Pick<Tool, 'name' | 'effect'> & Tool => ({
+const gone = (name: string): Tool => ({
   name,
   description: '',
   effect: 'execute',

@@ -99,6 +99,8 @@ export async function shellParts(command: string): Promise<ShellPart[]> {
     }
     // Which arguments belong to options differs by program: a rule that denies looks at each possible beginning.
     part.spellings.push(...rest.slice(0, 20).map((_, at) => rest.slice(at).map(spell).join(' ')))
+    // `su -c`, `env -S`, `watch` and others take a whole command as one argument.
+    for (const arg of rest) if (arg.literal && /[\s;&|<>()$`]/.test(arg.text)) read(arg.text, depth + 1)
     const start = rest.findIndex((arg) => !/^(-|\d[\d.]*[smhd]?$|\w+=)/.test(arg.text))
     if (start < 0) return
     if (rest[start]!.literal) argv(rest.slice(start), said, depth + 1)
