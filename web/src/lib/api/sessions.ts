@@ -28,6 +28,8 @@ export type CommandResult = {
 export type ModelOption = { runtime_id: string; label: string; subtitle?: string; default?: boolean }
 export type UploadedFile = { path: string; filename: string; mime_type?: string; size?: number; kind?: string }
 export type Decision = 'allow_once' | 'allow_session' | 'allow_always' | 'deny'
+/** `pattern` is what a standing yes covers. */
+export type Answer = { decision: Decision; pattern?: 'exact' | 'tool' }
 export type AvailableModel = { id: string; display_name?: string; kind?: string }
 
 /** Sessions, their turns and queues, and the little of models that a conversation needs. */
@@ -66,8 +68,8 @@ export const sessions = (fetch?: Fetch) => {
     editQueued: (id: string, turnId: string, text: string) =>
       client.patch(at(id, `/queue/${encodeURIComponent(turnId)}`), { text }),
 
-    decide: (approvalId: string, decision: Decision) =>
-      client.post(`/api/approvals/${encodeURIComponent(approvalId)}`, { decision }),
+    decide: (approvalId: string, answer: Answer) =>
+      client.post(`/api/approvals/${encodeURIComponent(approvalId)}`, answer),
 
     commands: async () => (await client.get<{ commands: Command[] }>('/api/commands')).commands,
     /** Compaction asks a model, which may take its time. */

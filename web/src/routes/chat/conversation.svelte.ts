@@ -1,6 +1,6 @@
 import { SvelteMap, SvelteSet } from 'svelte/reactivity'
 import { ApiError } from '$lib/api/client.ts'
-import type { Decision, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
+import type { Answer, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
 import { toast } from '$lib/ui/toast.svelte.ts'
 import { explain } from '$lib/errors.ts'
 import type { QueuePolicy, Session, SessionContext } from '$shared/sessions.ts'
@@ -220,9 +220,9 @@ export class Conversation {
     return session.session_id
   }
 
-  async decide(approvalId: string, decision: Decision): Promise<void> {
+  async decide(approvalId: string, answer: Answer): Promise<void> {
     try {
-      await this.#api.decide(approvalId, decision)
+      await this.#api.decide(approvalId, answer)
     } catch (error) {
       tell('The decision was not taken', error)
       await this.transcript.load()

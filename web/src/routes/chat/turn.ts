@@ -5,6 +5,8 @@ type Of<T extends TurnEvent['type']> = Extract<TurnEvent, { type: T }>
 
 /** A call that waits for a person, or how it was decided. */
 export type Approval = Pick<Of<'approval'>, 'approval_id' | 'reason' | 'expires_at'> & {
+  /** What a standing yes may cover, the usual first. */
+  patterns: NonNullable<Of<'approval'>['patterns']>
   decision: Of<'approval_decided'>['decision'] | null
 }
 
@@ -148,8 +150,8 @@ function awaitDecision(turn: Turn, event: Of<'approval'>): void {
     })
     tool = toolOf(turn, event.call_id)!
   }
-  const { approval_id, reason, expires_at } = event
-  tool.approval = { approval_id, reason, expires_at, decision: null }
+  const { approval_id, reason, expires_at, patterns = [] } = event
+  tool.approval = { approval_id, reason, expires_at, patterns, decision: null }
 }
 
 function applyCompaction(turn: Turn, event: Of<'compaction'>, key: string): void {
