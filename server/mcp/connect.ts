@@ -30,7 +30,6 @@ export type Hooks = {
   /** The connection ended without having been closed by us. */
   onLost: (error: Error) => void
   onLine: (line: string) => void
-  onPid?: ((pid: number) => void) | undefined
   sample?: ((params: CreateMessageRequest['params'], signal: AbortSignal) => Promise<CreateMessageResult>) | undefined
   elicit?: ((params: ElicitRequest['params'], signal: AbortSignal) => Promise<ElicitResult>) | undefined
 }
@@ -104,7 +103,6 @@ function stdio({ spec, cwd }: Target, hooks: Hooks, { runtime, childEnv }: Conne
     env: { ...childEnv, ...spec.env },
     cwd,
     onLine: hooks.onLine,
-    onPid: hooks.onPid,
   })
 }
 

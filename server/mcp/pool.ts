@@ -225,10 +225,11 @@ export function createPool(deps: PoolDeps) {
       }
     },
 
-    /** Ends what runs with old settings, when its calls are done. */
-    drop: (name: string): void => {
+    /** Ends what runs with old settings when its calls are done; a start that nobody wants any more ends at once. */
+    drop: (name: string, unwanted = false): void => {
       const entry = entries.get(name)
       if (entry) retire(entry)
+      if (entry && unwanted && !entry.live) void close(entry)
       past.delete(name)
     },
 

@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ulid } from 'ulid'
 import { AppError } from '../errors.ts'
 import { currentRuntime } from '../runtime/current.ts'
 import type { ToolContext, ToolOutput } from '../tools/tool.ts'
 import { connect, type Connection, explain, type Hooks } from './connect.ts'
 import type { McpDeps } from './deps.ts'
 import { type Fetch, guardedFetch } from './guarded-fetch.ts'
+import { createOrphans, MARK } from './orphans.ts'
 import { learnTools } from './pinning.ts'
 import { createPool } from './pool.ts'
 import type { createQuestions } from './questions.ts'
@@ -38,6 +40,7 @@ export function createRunning(
   const { store, rows, log, bus, settings, questions } = deps
   const fetch = guardedFetch(deps.outbound)
   const workspace = join(deps.home, 'workspace')
+  const orphans = createOrphans(deps)
   /** Calls under way by server, so that a question in the middle of one finds its conversation. */
   const calling = new Map<string, Set<ToolContext>>()
   const callerOf = (name: string): ToolContext | undefined => [...calling.get(name) ?? []].at(-1)
@@ -60,7 +63,11 @@ export function createRunning(
     const variables = deps.variables()
     const spec = resolveSpec(rows().specOf(row), { env: variables, home: variables.HOME ?? deps.home, workspace })
     const { transport, cwd, roots, allow_sampling } = row.settings
-    if (spec.command) await mkdir(workspace, { recursive: true })
+    const mark = ulid()
+    if (spec.command) {
+      await mkdir(workspace, { recursive: true })
+      await orphans.note(mark)
+    }
     const signedIn = Object.keys(spec.headers).some((name) => name.toLowerCase() === 'authorization')
     return await connect({ spec, transport, cwd: cwd ?? workspace, roots }, {
       ...hooks,
@@ -71,8 +78,8 @@ export function createRunning(
       runtime: await currentRuntime(),
       fetch: signedIn ? fetch : deps.oauthFetch(row),
       childEnv: Object.fromEntries(
-        Object.entries(variables).filter((entry): entry is [string, string] =>
-          entry[1] !== undefined && CHILD_VARIABLES.test(entry[0])
+        [...Object.entries(variables), [MARK, mark] as const].filter((entry): entry is [string, string] =>
+          entry[1] !== undefined && (entry[0] === MARK || CHILD_VARIABLES.test(entry[0]))
         ),
       ),
       version: deps.version,
@@ -170,6 +177,7 @@ export function createRunning(
 
   return {
     pool,
+    endOrphans: orphans.end,
     call,
     learnSoon,
 
@@ -189,6 +197,7 @@ export function createRunning(
       waiting.length = 0
       questions.close()
       await pool.stop()
+      await orphans.clear()
     },
   }
 }

@@ -116,7 +116,7 @@ export function createServerVerbs(
         ...(moved ? { oauth_state: null } : {}),
       }, at)
       if (moved) deps.forgetOAuth(name)
-      pool.drop(name)
+      pool.drop(name, !enabled)
       await changed(caller, 'updated', name, { fields: Object.keys(input) })
       if (enabled) deps.learnSoon(name)
       return show(name)
@@ -126,7 +126,7 @@ export function createServerVerbs(
       rows.get(name)
       await store.remove(name)
       deps.forgetOAuth(name)
-      pool.drop(name)
+      pool.drop(name, true)
       await changed(caller, 'deleted', name, {})
     },
 

@@ -32,6 +32,7 @@ export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
   loaded.rows = await createRows({ store, secrets: deps.secrets, call: running.call })
   const servers = createServerVerbs({ ...deps, store, rows: rows(), pool, learnSoon, forgetOAuth: signIn.forget })
   const marketplace = createMarketplace(deps)
+  await running.endOrphans()
 
   function connected(name: string): void {
     pool.drop(name)

@@ -19,8 +19,6 @@ export type StdioOptions = {
   cwd?: string | undefined
   /** A line that the server wrote beside the protocol. */
   onLine: (line: string) => void
-  /** The process began; its id also names its group. */
-  onPid?: ((pid: number) => void) | undefined
 }
 
 /** MCP over the standard streams of a child, over our own `spawn` so that it is the same on every runtime. */
@@ -35,7 +33,6 @@ export function createStdio(options: StdioOptions): Transport & { protocolVersio
     async start() {
       const { runtime, command, args, env, cwd } = options
       child = await runtime.spawn(command, args, { env, ...(cwd ? { cwd } : {}) })
-      options.onPid?.(child.pid)
       void readMessages(child)
       void readLog(child)
       void child.exited.then(({ code, signal }) => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
+import { createOrphans } from '../../server/mcp/orphans.ts'
 import { scripted, toolCall } from '../../server/models/providers/scripted.ts'
 import type { Mcp, McpTool } from '../../shared/mcp.ts'
 import { type TestApp, testApp } from '../support/app.ts'
@@ -152,6 +154,18 @@ describe('an MCP server that', () => {
     assert.equal(pids.length, 2)
     for (const pid of pids) assert.ok(await isAlive(pid))
     await app.json('/api/mcps/bad/disable', { method: 'POST' })
+    for (const pid of pids) await until(async () => !await isAlive(pid) || undefined)
+  })
+
+  it('outlived a kill -9 of ours is ended at the next start', { skip: !existsSync('/proc/self/environ') }, async () => {
+    const first = await open()
+    const state = join(first.home, 'pids')
+    await add(first, 'stubborn', { state })
+    const pids = (await readFile(state, 'utf8')).trim().split('\n').map(Number)
+    const marks = await readFile(join(first.home, 'mcp-children'), 'utf8')
+    assert.match(marks, /^[0-9A-Z]{26}\n$/)
+    // As after a kill: another process comes to the same home and finds the note and the programs.
+    await createOrphans({ home: first.home, log: { debug() {}, info() {}, warn() {}, error() {} } }).end()
     for (const pid of pids) await until(async () => !await isAlive(pid) || undefined)
   })
 
