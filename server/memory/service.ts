@@ -101,7 +101,10 @@ export function createMemories({ vault, now = () => new Date() }: { vault: Vault
         if (found.length === 0) throw new AppError('not_found', `Nothing that is remembered has the text "${text}"`)
         if (found.length > 1) {
           const some = found.slice(0, 5).map(({ item }) => `"${item}"`).join(', ')
-          throw new AppError('unprocessable', `${found.length} memories have this text; give one of them whole: ${some}`)
+          throw new AppError(
+            'unprocessable',
+            `${found.length} memories have this text; give one of them whole: ${some}`,
+          )
         }
         const { note, item } = found[0]!
         const lines = note.content.split('\n')

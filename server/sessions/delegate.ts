@@ -97,9 +97,7 @@ export function createDelegation(deps: {
         session_id: child.id,
         state: done.state,
         text: done.text,
-        ...(timeout.aborted && done.state !== 'completed'
-          ? { stopped: `after ${limits.timeout_seconds} s` }
-          : {}),
+        ...(timeout.aborted && done.state !== 'completed' ? { stopped: `after ${limits.timeout_seconds} s` } : {}),
         ...(done.error ? { error: done.error.message } : {}),
       }
     } finally {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, realpath } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
-import { AppError, invalid, notFound } from '../errors.ts'
+import { type AppError, invalid, notFound } from '../errors.ts'
 
 /** A place in the workspace: where it really is, and how a model knows it. */
 export type Place = { file: string; path: string }
