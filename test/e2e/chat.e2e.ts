@@ -291,6 +291,36 @@ test('a call that needs approval is answered by keyboard', async () => {
   await expect(transcript().getByLabel('Arguments', { exact: true })).toContainText('Plants')
 })
 
+test('a question of the agent is answered where it stands', async () => {
+  upstream.script(
+    { kind: 'tool', name: 'ask_user', arguments: { question: 'Which colour?', choices: ['red', 'blue'] } },
+    { kind: 'text', text: 'Noted.' },
+  )
+  await newChat()
+  await say('Paint it')
+  const card = page.getByRole('group', { name: 'Question of the agent' })
+  await expect(card).toContainText('Which colour?')
+  await expect(card.getByRole('button', { name: 'blue' })).toBeVisible()
+  await card.getByRole('textbox', { name: 'Your answer' }).fill('violet')
+  await card.getByRole('button', { name: 'Answer' }).click()
+  await expect(answers().last()).toHaveText('Noted.')
+  await transcript().getByRole('button', { name: /ask_user/ }).last().click()
+  await expect(transcript().getByLabel('Result', { exact: true }).last()).toContainText('violet')
+})
+
+test('a call that was allowed for good is not asked about again, and the card says what that covers', async () => {
+  const call = (title: string) => ({ kind: 'tool', name: 'notes_create', arguments: { title, content: 'x' } }) as const
+  upstream.script(call('One'), { kind: 'text', text: 'First.' }, call('Two'), { kind: 'text', text: 'Second.' })
+  await newChat()
+  await say('Note one')
+  const card = page.getByRole('group', { name: /Approval of notes/ })
+  await expect(card).toContainText('notes.create with any arguments')
+  await card.getByRole('button', { name: 'Always allow' }).click()
+  await expect(answers().last()).toHaveText('First.')
+  await say('Note two')
+  await expect(answers().last()).toHaveText('Second.')
+})
+
 test('a failed answer says what to do and can be asked again', async () => {
   upstream.script({ kind: 'status', status: 401 })
   await newChat()
