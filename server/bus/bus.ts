@@ -20,7 +20,10 @@ export type ResourceEvent = {
 }
 
 /** Everything that one feature may tell another without knowing it. */
-export type BusEvent = ResourceEvent | { type: 'stopping' } | { type: 'principal_revoked'; id: string }
+export type BusEvent =
+  | ResourceEvent
+  | { type: 'stopping' }
+  | { type: 'principal_revoked'; id: string }
   /** A turn that waited for an answer can go on. */
   | { type: 'turn_ready'; sid: number }
 
