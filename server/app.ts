@@ -26,6 +26,7 @@ import { createOutbound } from './http/outbound.ts'
 import { requestId } from './http/request-id.ts'
 import { createStatic } from './http/static.ts'
 import { marketplaceRoutes } from './mcp/marketplace-routes.ts'
+import { mcpContentRoutes } from './mcp/content-routes.ts'
 import { mcpPublicRoutes } from './mcp/public-routes.ts'
 import { mcpRoutes } from './mcp/routes.ts'
 import { createMcpClients } from './mcp/service.ts'
@@ -311,6 +312,7 @@ export async function createApp(deps: Deps) {
     .route('/', mcpRoutes(mcp, ownOrigin))
     .route('/', mcpPublicRoutes(mcp, ownOrigin))
     .route('/', marketplaceRoutes(mcp))
+    .route('/', mcpContentRoutes(mcp))
     .route('/', sessionRoutes(sessions))
     .route('/', turnRoutes(sessions, bus))
     .route('/', approvalRoutes(approvals))

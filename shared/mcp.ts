@@ -257,3 +257,9 @@ export const AnswerQuestionInput = v.object({
   ),
 })
 export type AnswerQuestionInput = v.InferOutput<typeof AnswerQuestionInput>
+
+export const ReadMcpResourceQuery = v.object({ uri: v.pipe(line(4096), v.minLength(1, 'must not be empty')) })
+
+export const GetMcpPromptInput = v.object({
+  arguments: v.optional(v.record(v.string(), line(100_000), 'must be a group of names and texts'), {}),
+})

@@ -433,3 +433,25 @@ describe('sampling', () => {
     assert.match(results(model.requests[2])[0]!, /hi from the model/)
   })
 })
+
+describe('what a server has beside tools', () => {
+  it('can be listed and read: resources as they are, prompts with their arguments filled in', async () => {
+    const app = await open()
+    await add(app, { name: 'every', ...programs.everything })
+    await ready(app, 'every')
+    const { resources } = await app.json<{ resources: { uri: string }[] }>('/api/mcps/every/resources')
+    const uri = encodeURIComponent(resources[0]!.uri)
+    const { contents } = await app.json<{ contents: { uri: string }[] }>(`/api/mcps/every/resource?uri=${uri}`)
+    assert.equal(contents[0]!.uri, resources[0]!.uri)
+    const { prompts } = await app.json<{ prompts: { name: string; arguments?: { name: string }[] }[] }>(
+      '/api/mcps/every/prompts',
+    )
+    const prompt = prompts.find((candidate) => candidate.arguments?.some(({ name }) => name === 'city'))!
+    const { messages } = await app.json<{ messages: object[] }>(`/api/mcps/every/prompts/${prompt.name}`, {
+      json: { arguments: { city: 'Bergen' } },
+    })
+    assert.match(JSON.stringify(messages), /Bergen/)
+    const { error } = await app.json<{ error: string }>('/api/mcps/every/resource?uri=nope%3A', { status: 502 })
+    assert.match(error, /every could not do this/)
+  })
+})

@@ -7,6 +7,11 @@ import type {
   CreateMessageResult,
   ElicitRequest,
   ElicitResult,
+  GetPromptResult,
+  Prompt,
+  ReadResourceResult,
+  Resource,
+  ResourceTemplate,
 } from '@modelcontextprotocol/sdk/types.js'
 import type { McpTransport } from '../../shared/mcp.ts'
 import { AppError } from '../errors.ts'
@@ -61,6 +66,11 @@ export type Connection = {
     args: Record<string, unknown>,
     options: { signal: AbortSignal; timeoutMs: number; onProgress?: (text: string) => void },
   ): Promise<CallToolResult>
+  /** Empty where the server has none. */
+  resources(timeoutMs: number): Promise<{ resources: Resource[]; templates: ResourceTemplate[] }>
+  readResource(uri: string, timeoutMs: number): Promise<ReadResourceResult>
+  prompts(timeoutMs: number): Promise<Prompt[]>
+  getPrompt(name: string, args: Record<string, string>, timeoutMs: number): Promise<GetPromptResult>
   close(): Promise<void>
 }
 
@@ -190,6 +200,24 @@ function connected(
       }
       return tools.slice(0, MAX_TOOLS)
     },
+
+    async resources(timeoutMs) {
+      if (!client.getServerCapabilities()?.resources) return { resources: [], templates: [] }
+      const { resources } = await client.listResources({}, { timeout: timeoutMs })
+      // Many servers have resources and do not know what a template is.
+      const { resourceTemplates } = await client.listResourceTemplates({}, { timeout: timeoutMs })
+        .catch(() => ({ resourceTemplates: [] }))
+      return { resources: resources.slice(0, MAX_TOOLS), templates: resourceTemplates.slice(0, MAX_TOOLS) }
+    },
+
+    readResource: (uri, timeoutMs) => client.readResource({ uri }, { timeout: timeoutMs }),
+
+    async prompts(timeoutMs) {
+      if (!client.getServerCapabilities()?.prompts) return []
+      return (await client.listPrompts({}, { timeout: timeoutMs })).prompts.slice(0, MAX_TOOLS)
+    },
+
+    getPrompt: (name, args, timeoutMs) => client.getPrompt({ name, arguments: args }, { timeout: timeoutMs }),
 
     async call(tool, args, { signal, timeoutMs, onProgress }) {
       const result = await client.request(

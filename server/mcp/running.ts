@@ -181,6 +181,20 @@ export function createRunning(
     call,
     learnSoon,
 
+    /** Something else than a call, asked by a person. Throws `bad_gateway` with the server's own words. */
+    async ask<T>(name: string, work: (connection: Connection, timeoutMs: number) => Promise<T>): Promise<T> {
+      const row = rows().get(name)
+      if (!row.enabled) throw new AppError('conflict', `The MCP server ${name} is switched off; enable it first`)
+      const timeoutMs = (row.settings.timeout_seconds ?? settings().call_timeout_seconds) * 1000
+      try {
+        return await pool.use(row, (connection) => work(connection, timeoutMs))
+      } catch (error) {
+        throw new AppError('bad_gateway', `The MCP server ${name} could not do this: ${explain(error)}`, {
+          cause: error,
+        })
+      }
+    },
+
     /** Connects now, whatever failed before. Throws `bad_gateway` with the reason. */
     async start(name: string): Promise<void> {
       const row = rows().get(name)

@@ -57,6 +57,14 @@ export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
     },
     tools: (): McpTool[] => rows().shown(),
 
+    /** What a server has to read and to begin a conversation with; asked of it each time. */
+    resources: (name: string) => running.ask(name, (connection, ms) => connection.resources(ms)),
+    readResource: (name: string, uri: string) =>
+      running.ask(name, (connection, ms) => connection.readResource(uri, ms)),
+    prompts: (name: string) => running.ask(name, (connection, ms) => connection.prompts(ms)),
+    getPrompt: (name: string, prompt: string, args: Record<string, string>) =>
+      running.ask(name, (connection, ms) => connection.getPrompt(prompt, args, ms)),
+
     async import(caller: Caller, input: ImportMcpInput): Promise<McpImport> {
       const found = importServers(input.text, input.name)
       const result: McpImport = { added: [], skipped: found.skipped, inputs: [], notes: found.notes }
