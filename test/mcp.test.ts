@@ -154,6 +154,23 @@ describe('configured servers', () => {
     assert.notEqual(one, two)
   })
 
+  it('that are removed in the middle of a turn fail the calls that are left, not the turn', async () => {
+    const model = scripted([[toolCall('slow_act'), toolCall('slow_act')], 'done'])
+    const app = await open({ model })
+    await add(app, { name: 'slow', ...programs.hostile('slow') })
+    await until(async () => (await get(app, 'slow')).server ?? undefined)
+    const turn = askAndAllow(app, 'a', 'go')
+    await until(async () => (await app.request('/api/sessions/a')).ok || undefined)
+    let answered = 0
+    await app.events('a', 0, ({ type }) => type === 'approval_decided' && ++answered === 2)
+    await setTimeout(500)
+    await app.json('/api/mcps/slow', { method: 'DELETE' })
+    await turn
+    const [first, second] = results(model.requests[1])
+    assert.match(first!, /pid \d+/)
+    assert.match(second!, /no tool called slow_act any more/)
+  })
+
   it('stop their call when the turn is interrupted', async () => {
     const app = await open({ model: scripted([[toolCall('hang_act')], 'never']) })
     await add(app, { name: 'hang', ...programs.hostile('hangs') })

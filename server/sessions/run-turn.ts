@@ -276,7 +276,7 @@ export function createRunTurn(deps: RunTurnDeps) {
           else questions.push({ call, verdict })
         }
       }
-      const effects = allowed.filter((call) => tools.find(call.name)!.effect !== 'read')
+      const effects = allowed.filter((call) => tools.find(call.name)?.effect !== 'read')
       // What acts is on disk before it runs, so that a crash can't make it run twice.
       if (effects.length > 0) await events.flush()
       const reads = allowed.filter((call) => !effects.includes(call))
@@ -315,7 +315,10 @@ export function createRunTurn(deps: RunTurnDeps) {
         signal,
         ...(call.decision_reason ? { answer: call.decision_reason } : {}),
       }
-      const output = await tools.run(tools.find(call.name)!, call.arguments, context)
+      // A server may be removed while a call of its tools waits for its turn.
+      const tool = tools.find(call.name)
+      if (!tool) return settle(call, { ok: false, text: `There is no tool called ${call.name} any more.` }, 0)
+      const output = await tools.run(tool, call.arguments, context)
       settle(call, output, now() - started)
     }
 
