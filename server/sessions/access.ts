@@ -6,7 +6,6 @@ import type { Compaction } from './compaction.ts'
 import type { Runner } from './runner.ts'
 import { type Caller } from '../auth/principal.ts'
 import { invalid, notFound } from '../errors.ts'
-import type { TurnRef } from './entries.ts'
 import type { EventLog, Tx } from './event-log.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { SessionRow, SessionStore } from './store.ts'
@@ -65,13 +64,6 @@ export function createAccess({ store, turns, events, bus, now }: SessionsDeps) {
     })
   }
 }
-
-export const refOf = (session: SessionRow, turnId: string): TurnRef => ({
-  sid: session.sid,
-  session_id: session.id,
-  handle: session.handle,
-  turn_id: turnId,
-})
 
 /** The row behind `run-msg-123` or `123`. */
 export function parseMid(id: string | undefined): number | undefined {

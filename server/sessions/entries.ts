@@ -3,6 +3,13 @@ import type { TurnEvent } from '../../shared/turn-events.ts'
 /** Where an event belongs. */
 export type TurnRef = { sid: number; session_id: string; handle: string; turn_id: string }
 
+export const refOf = (session: { sid: number; id: string; handle: string }, turnId: string): TurnRef => ({
+  sid: session.sid,
+  session_id: session.id,
+  handle: session.handle,
+  turn_id: turnId,
+})
+
 /** What a reader follows: one session, or everything of a handle (optionally only some of its sessions). */
 export type Filter = { handle: string; sid?: number; session_ids?: ReadonlySet<string> }
 

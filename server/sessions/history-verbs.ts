@@ -3,7 +3,8 @@ import type { Session, Turn } from '../../shared/sessions.ts'
 import type { TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
-import { type Access, parseMid, refOf, type SessionsDeps } from './access.ts'
+import { type Access, parseMid, type SessionsDeps } from './access.ts'
+import { refOf } from './entries.ts'
 import type { createSendMessage } from './send-message.ts'
 import { toTurn } from './turn-store.ts'
 
@@ -24,7 +25,7 @@ export function createHistoryVerbs(
         throw new AppError('conflict', 'A turn is running; stop it or wait for its end, then compact')
       }
       const model = await deps.models.resolve(session.model)
-      const ref = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: `compact_${ulid()}` }
+      const ref = refOf(session, `compact_${ulid()}`)
       let failure: string | undefined
       const folded = await deps.compaction.run(ref, session, model, AbortSignal.timeout(120_000), (...bodies) => {
         for (const body of bodies) if (body.type === 'compaction' && body.error) failure = body.error

@@ -10,7 +10,7 @@ import type { Log } from '../system/log.ts'
 import type { Gate, Verdict } from '../tools/gate.ts'
 import type { Tools } from '../tools/service.ts'
 import type { Compaction } from './compaction.ts'
-import type { TurnRef } from './entries.ts'
+import { refOf, type TurnRef } from './entries.ts'
 import type { EventLog } from './event-log.ts'
 import { assemble, estimateTokens, type LoadAttachment, systemPromptOf } from './history.ts'
 import { closeTurn, type End } from './close-turn.ts'
@@ -66,7 +66,7 @@ export function createRunTurn(deps: RunTurnDeps) {
     session: SessionRow,
     signal: AbortSignal,
   ): Promise<'finished' | 'suspended'> {
-    const ref: TurnRef = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: turn.id }
+    const ref: TurnRef = refOf(session, turn.id)
     const progress = progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
     const emit = (...bodies: TurnEventBody[]): void => {
       for (const body of bodies) advance(progress, body)

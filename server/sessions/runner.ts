@@ -2,7 +2,7 @@ import type { Approvals } from '../approvals/service.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Log } from '../system/log.ts'
 import { closeTurn } from './close-turn.ts'
-import type { TurnRef } from './entries.ts'
+import { refOf, type TurnRef } from './entries.ts'
 import type { EventLog } from './event-log.ts'
 import { isAnswered, isUntouched, type Progress, progressOf } from './progress.ts'
 import { createRunTurn, type RunTurnDeps, type StopReason } from './run-turn.ts'
@@ -136,7 +136,7 @@ export function createRunner(
 
   /** Whether a turn whose writing failed stands between two model calls, or has only its end left to write. */
   async function canGoOn(turn: TurnRow, session: SessionRow): Promise<boolean> {
-    const progress = await progressIn(refOf(turn, session))
+    const progress = await progressIn(refOf(session, turn.id))
     return isUntouched(progress) || progress.steps.at(-1)!.complete
   }
 
@@ -144,7 +144,7 @@ export function createRunner(
   async function closeLeft(turn: TurnRow, how: 'recover' | 'interrupted'): Promise<void> {
     const session = await store.bySid(turn.sid)
     if (!session) return
-    const ref = refOf(turn, session)
+    const ref = refOf(session, turn.id)
     const progress = await progressIn(ref)
     if (progress.finished) return
     if (isAnswered(progress)) return closeTurn(deps, turn, ref, progress, { state: 'completed' }, turn.used_model)
@@ -189,7 +189,7 @@ export function createRunner(
       if (!suspended) return undefined
       const session = await store.bySid(sid)
       if (!session) return undefined
-      const ref = refOf(suspended, session)
+      const ref = refOf(session, suspended.id)
       const progress = await progressIn(ref)
       await closeTurn(deps, suspended, ref, progress, { state: 'interrupted' }, suspended.used_model)
       await deps.approvals.cancel(suspended.id)
@@ -218,10 +218,3 @@ export function createRunner(
     },
   }
 }
-
-const refOf = (turn: TurnRow, session: SessionRow): TurnRef => ({
-  sid: session.sid,
-  session_id: session.id,
-  handle: session.handle,
-  turn_id: turn.id,
-})

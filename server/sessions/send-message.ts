@@ -12,7 +12,8 @@ import {
 import type { Attachment, TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
-import { type Access, refOf, type SessionsDeps } from './access.ts'
+import { type Access, type SessionsDeps } from './access.ts'
+import { refOf } from './entries.ts'
 import { plainText } from './plain-text.ts'
 import { toTurn, type TurnRow } from './turn-store.ts'
 

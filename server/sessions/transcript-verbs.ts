@@ -1,9 +1,9 @@
 import type { RunMessage, SessionContext } from '../../shared/sessions.ts'
 import type { TurnEvent } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
-import { type Access, parseMid, refOf, type SessionsDeps } from './access.ts'
+import { type Access, parseMid, type SessionsDeps } from './access.ts'
 import { contextOf } from './context.ts'
-import type { Entry, Filter } from './entries.ts'
+import { type Entry, type Filter, refOf } from './entries.ts'
 import { coalesce, expand, firstOffset } from './event-codec.ts'
 import { type ExportFormat, exportSession } from './export.ts'
 import { type SessionRow, toRunMessage } from './store.ts'
@@ -78,7 +78,7 @@ export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
       const head = events.head()
       const oldest = (await turns.open(session.sid))[0]
       if (!oldest) return head
-      const ref = { sid: session.sid, session_id: session.id, handle: session.handle, turn_id: oldest.id }
+      const ref = refOf(session, oldest.id)
       const first = (await events.turnEvents(ref))[0]
       return first ? firstOffset(first) - 1 : head
     },
