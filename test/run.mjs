@@ -85,10 +85,31 @@ function add(counts) {
   counts.forEach((n, i) => (total[i] += n))
 }
 
-/** Runs one suite to its end, or kills it with everything that it started after 15 minutes. */
-function run({ name, command, files, read }) {
+/** Runs one suite; a suite that is `apart` gets a process for each file. */
+async function run({ name, command, files, read, apart }) {
+  const started = Date.now()
+  const total = [0, 0, 0]
+  for (const part of apart ? files.map((file) => [file]) : [files]) {
+    let { out, code, signal, timedOut } = await launch(command, part)
+    if (apart && signal && !timedOut) {
+      console.log(`${name} died of ${signal} in ${part}; once more`)
+      ;({ out, code, signal, timedOut } = await launch(command, part))
+    }
+    const counts = read(out)
+    // What died, hung or found nothing is a failure, whatever it printed before.
+    if (timedOut || ((code !== 0 || signal) && counts[1] === 0) || counts[0] + counts[2] === 0) counts[1]++
+    if (timedOut) console.log(`${name} did not end within 15 minutes`)
+    if (counts[1] > 0) console.log(out)
+    counts.forEach((n, i) => (total[i] += n))
+  }
+  const seconds = Math.round((Date.now() - started) / 1000)
+  console.log(`\n== ${name}: ${total[0]} passed, ${total[1]} failed, ${total[2]} skipped in ${seconds} s`)
+  return total
+}
+
+/** Runs a command to its end, or kills it with everything that it started after 15 minutes. */
+function launch(command, files) {
   return new Promise((resolve) => {
-    const started = Date.now()
     let out = ''
     let timedOut = false
     const child = spawn(command[0], [...command.slice(1), ...files], {
@@ -111,22 +132,15 @@ function run({ name, command, files, read }) {
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (out += text))
     child.on('error', (error) => {
       out += `${error.message}\n`
-      done(1)
+      done(1, null)
     })
-    child.on('exit', (code) => setTimeout(() => done(code), 200))
+    child.on('exit', (code, signal) => setTimeout(() => done(code, signal), 200))
 
-    function done(code) {
+    function done(code, signal) {
       clearTimeout(timer)
       process.off('SIGTERM', stop).off('SIGINT', stop)
       killGroup(child.pid, 'SIGKILL')
-      const counts = read(out)
-      // A suite that died, hung or found nothing is a failure, whatever it printed before.
-      if (timedOut || (code !== 0 && counts[1] === 0) || counts[0] === 0) counts[1]++
-      const seconds = Math.round((Date.now() - started) / 1000)
-      console.log(`\n== ${name}: ${counts[0]} passed, ${counts[1]} failed, ${counts[2]} skipped in ${seconds} s`)
-      if (timedOut) console.log(`${name} did not end within 15 minutes`)
-      if (counts[1] > 0) console.log(out)
-      resolve(counts)
+      resolve({ out, code, signal, timedOut })
     }
   })
 }

@@ -82,9 +82,10 @@ describe('a conversation', () => {
 
   it('can be rearranged and edited while it waits', async () => {
     const app = await open({ model: scripted([[delay(300), 'one'], 'two', 'three', 'four']) })
-    const [, second, third, fourth] = await Promise.all(
-      ['1', '2', '3', '4'].map((text) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })),
-    )
+    const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
+    await send('1')
+    await app.events('q', 0, (event) => event.type === 'turn_started')
+    const [second, third, fourth] = await Promise.all(['2', '3', '4'].map(send))
     await app.json('/api/sessions/q/queue', { method: 'PUT', json: { order: [fourth!.turn_id, second!.turn_id] } })
     await app.json(`/api/sessions/q/queue/${second!.turn_id}`, { method: 'PATCH', json: { text: '2 better' } })
     await app.events('q', 0, finished(second!.turn_id))

@@ -30,8 +30,8 @@ describe('a server that is killed again and again while it streams', () => {
   const acknowledged: Acknowledged[] = []
   const readers = new Map<string, ReturnType<typeof followSession>>()
 
-  const start = (): Promise<ServerProcess> =>
-    startServer({ home, env: { OPENAI_API_KEY: 'sk-test', OPENAI_BASE_URL: upstream.url } })
+  const env = () => ({ OPENAI_API_KEY: 'sk-test', OPENAI_BASE_URL: upstream.url })
+  const start = (): Promise<ServerProcess> => startServer({ home, env: env() })
 
   /** Throws while there is no server, as a dropped connection does. */
   const get = async (path: string, init: RequestInit = {}): Promise<Response> => {
@@ -109,7 +109,7 @@ describe('a server that is killed again and again while it streams', () => {
       server = undefined
       await victim.kill()
       // Some starts are killed too, while they take up what the last one left.
-      if (between(0, 3) < 1) await runServer({ home, killAfterMs: between(150, 700) })
+      if (between(0, 3) < 1) await runServer({ home, env: env(), killAfterMs: between(150, 700) })
       server = await start()
     }
     await conversations
