@@ -88,7 +88,7 @@ export type RuleTest = {
   since: number | null
   /** By the rules in force, and by the tested ones. Grants count for neither. */
   now: VerdictCounts
-  then: VerdictCounts
+  after: VerdictCounts
   changed: number
   /** Of the changed ones, newest first. */
   examples: {
@@ -98,7 +98,7 @@ export type RuleTest = {
     session_id: string
     at: number
     now: ToolDecision
-    then: ToolDecision
+    after: ToolDecision
     reason: string
   }[]
 }

@@ -214,13 +214,13 @@ describe('the rules of an owner', () => {
     const test = await app.json<RuleTest>('/api/tool-rules/test', {
       json: { rule: { decision: 'ask', tool: 'math.*', when: "args.expression.contains('+')" } },
     })
-    assert.deepEqual([test.calls, test.now, test.then, test.changed], [
+    assert.deepEqual([test.calls, test.now, test.after, test.changed], [
       2,
       { allow: 2, ask: 0, deny: 0 },
       { allow: 1, ask: 1, deny: 0 },
       1,
     ])
-    assert.deepEqual([test.examples[0]!.tool, test.examples[0]!.now, test.examples[0]!.then], [
+    assert.deepEqual([test.examples[0]!.tool, test.examples[0]!.now, test.examples[0]!.after], [
       'math.evaluate',
       'allow',
       'ask',

@@ -69,7 +69,7 @@ export function createApprovals(deps: {
 
   /** Writes an answer; false when the question was answered before. */
   async function settle(row: ApprovalRow, answer: Answer): Promise<boolean> {
-    const { decision, by, caller, via = null, reason, pattern = null } = answer
+    const { decision, by, via = null, reason, pattern = null } = answer
     const settled: Settled = { state: decision, by, via, reason: reason || null, pattern, at: now() }
     const won = await log.commit<boolean>(async (tx) => {
       if (!await store.decide(tx, row.id, settled)) return { result: false }

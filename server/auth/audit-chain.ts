@@ -18,7 +18,7 @@ const TRIES = 5
  */
 export function createAuditChain(store: AuthStore) {
   let head: Head | undefined
-  let waiting: Waiting[] = []
+  const waiting: Waiting[] = []
   let writing: Promise<void> | undefined
 
   async function drain(): Promise<void> {

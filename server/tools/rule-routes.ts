@@ -52,7 +52,7 @@ export const toolRuleRoutes = (rules: ToolRulesService) =>
         description: 'A `rule` is tried in front of those in force, `rules` in their place. Nothing is saved.',
         scope: 'admin',
         body: TestRulesInput,
-        returns: '{calls, since, now, then, changed, examples: []}',
+        returns: '{calls, since, now, after, changed, examples: []}',
         errors: ['invalid_input'],
       }),
       async (c) => c.json(await rules.test(c.var.caller, c.req.valid('json'))),

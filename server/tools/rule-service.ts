@@ -103,7 +103,7 @@ export function createToolRules(deps: {
         calls: calls.length,
         since: calls.length > 0 ? calls.at(-1)!.at / 1000 : null,
         now: { allow: 0, ask: 0, deny: 0 },
-        then: { allow: 0, ask: 0, deny: 0 },
+        after: { allow: 0, ask: 0, deny: 0 },
         changed: 0,
         examples: [],
       }
@@ -123,7 +123,7 @@ export function createToolRules(deps: {
         const before = await ruleOn(judged, current, [])
         const after = await ruleOn(judged, proposed, [])
         result.now[before.decision]++
-        result.then[after.decision]++
+        result.after[after.decision]++
         if (before.decision === after.decision) continue
         result.changed++
         if (result.examples.length >= MOST_EXAMPLES) continue
@@ -133,7 +133,7 @@ export function createToolRules(deps: {
           session_id: session.id,
           at: call.at / 1000,
           now: before.decision,
-          then: after.decision,
+          after: after.decision,
           reason: after.reason,
         })
       }
