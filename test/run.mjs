@@ -52,6 +52,8 @@ const suites = fast
       command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
       files: filesOf('deno'),
       read: readDeno,
+      // Deno gives each file a thread of one process, and native code that many threads load and leave may crash it.
+      apart: true,
     },
     {
       name: 'bun',
