@@ -249,6 +249,9 @@ export async function createApp(deps: Deps) {
   })
   tools.add(delegation.tool)
 
+  /** Open event streams of pages. */
+  let pages = 0
+  const clients = () => sockets.count() + pages
   const health = createHealth(database, home)
   const system = createSystem({
     home,
@@ -258,7 +261,7 @@ export async function createApp(deps: Deps) {
     counts: async () => {
       const { active, queued } = await turns.counts()
       return {
-        connected_clients: sockets.count(),
+        connected_clients: clients(),
         active_turns: active,
         queued_turns: queued,
         database_bytes: await health.size(),
@@ -294,7 +297,7 @@ export async function createApp(deps: Deps) {
         system,
         logs: log,
         agentName: () => settings().name,
-        connectedClients: sockets.count,
+        connectedClients: clients,
         unready: health.unready,
         restart,
       }),
@@ -319,7 +322,7 @@ export async function createApp(deps: Deps) {
     .route('/', toolRoutes(toolPage))
     .route('/', toolRuleRoutes(toolRules))
     .route('/', uploadRoutes(uploads))
-    .route('/', streamRoutes({ sessions, system, bus }))
+    .route('/', streamRoutes({ sessions, system, bus, watching: (change) => (pages += change) }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
 
   let stopping = false

@@ -561,6 +561,14 @@ describe('the health check', () => {
     assert.deepEqual(await app.json('/api/health', { token: 'wrong-credential-0123456789' }), stranger)
     const owner = await app.json('/api/health')
     assert.deepEqual([owner.agent, owner.connected_clients], ['Gatehouse', 0])
+    const abort = new AbortController()
+    const stream = await app.request('/api/stream', { signal: abort.signal })
+    for await (const _ of framesOf(stream)) break
+    assert.equal((await app.json('/api/health')).connected_clients, 0, 'a stream that ended is not counted')
+    const page = (await app.request('/api/stream', { signal: abort.signal })).body!.getReader()
+    await page.read()
+    assert.equal((await app.json('/api/health')).connected_clients, 1)
+    abort.abort()
   })
 })
 

@@ -17,7 +17,13 @@ import type { System } from '../system/service.ts'
 /** Resource events that wait for a slow reader; past this it is told to load everything again. */
 const MAX_WAITING = 256
 
-type Deps = { sessions: Sessions; system: Pick<System, 'subscribe'>; bus: Bus }
+type Deps = {
+  sessions: Sessions
+  system: Pick<System, 'subscribe'>
+  bus: Bus
+  /** Told with 1 when a stream begins and with -1 when it ends. */
+  watching: (change: 1 | -1) => void
+}
 
 /** One multiplexed stream for a page: turns, changed resources, the system snapshot (contract.md). */
 export const streamRoutes = (deps: Deps) =>
@@ -61,7 +67,7 @@ function parseTopics(text: string): Topics {
 }
 
 async function* follow(
-  { sessions, system, bus }: Deps,
+  { sessions, system, bus, watching }: Deps,
   caller: Caller,
   topics: Topics,
   after: number | undefined,
@@ -83,6 +89,7 @@ async function* follow(
       wake()
     })
     : undefined
+  watching(1)
   try {
     const lost = after !== undefined && sessions.isLost(after)
     const from = lost || after === undefined ? sessions.head() : after
@@ -121,6 +128,7 @@ async function* follow(
       } else await woken
     }
   } finally {
+    watching(-1)
     unsubscribe()
     unsubscribeSystem?.()
   }
