@@ -122,8 +122,9 @@ for (const vendor of ['openai', 'anthropic'] as const) {
         assert.deepEqual([turn.state, turn.error?.class], ['failed', 'limit'], JSON.stringify(turn))
         assert.ok(['', 'one two'].includes(turn.text))
       }))
-      const open = mock.requests.slice(-2).filter(({ abortedAt }) => abortedAt === undefined)
-      assert.deepEqual(open, [])
+      const open = () => mock.requests.slice(-2).filter(({ abortedAt }) => abortedAt === undefined)
+      for (const end = Date.now() + 2000; open().length > 0 && Date.now() < end;) await sleep(5)
+      assert.deepEqual(open(), [])
     })
   })
 }
