@@ -46,7 +46,7 @@ const suites = fast
     files: everywhere.filter(isQuick),
   }]
   : [
-    { ...node, files: [...everywhere, ...faultsOnNode] },
+    { ...node, files: [...everywhere, ...faultsOnNode], apart: true },
     {
       name: 'deno',
       command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
@@ -59,6 +59,7 @@ const suites = fast
       name: 'bun',
       command: ['bun', 'test', '--timeout', '60000'],
       files: filesOf('bun').map((file) => `./${file}`),
+      apart: true,
       read: (
         out,
       ) => [count(out, /^ *(\d+) pass$/m), count(out, /^ *(\d+) fail$/m), count(out, /^ *(\d+) (?:skip|todo)$/m)],
@@ -66,7 +67,7 @@ const suites = fast
   ]
 const browser = {
   name: 'browser',
-  command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list'],
+  command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list', '--retries=1'],
   files: [],
   read: (out) => [count(out, /^ *(\d+) passed/m), count(out, /^ *(\d+) failed/m), count(out, /^ *(\d+) skipped/m)],
 }
@@ -87,26 +88,34 @@ function add(counts) {
   counts.forEach((n, i) => (total[i] += n))
 }
 
-/** Runs one suite; a suite that is `apart` gets a process for each file. */
+/**
+ * Runs one suite; a suite that is `apart` gets a process for each file. What fails beside the other suite, on a machine
+ * whose cores they share, is run once more by itself: a second failure counts.
+ */
 async function run({ name, command, files, read, apart }) {
   const started = Date.now()
   const total = [0, 0, 0]
   for (const part of apart ? files.map((file) => [file]) : [files]) {
-    let { out, code, signal, timedOut } = await launch(command, part)
-    if (apart && signal && !timedOut) {
-      console.log(`${name} died of ${signal} in ${part}; once more`)
-      ;({ out, code, signal, timedOut } = await launch(command, part))
+    let result = await attempt(command, part, read)
+    if (apart && result.counts[1] > 0) {
+      console.log(`${result.out}\n${name}: ${part} failed${result.signal ? ` by ${result.signal}` : ''}; once more`)
+      result = await attempt(command, part, read)
     }
-    const counts = read(out)
-    // What died, hung or found nothing is a failure, whatever it printed before.
-    if (timedOut || ((code !== 0 || signal) && counts[1] === 0) || counts[0] + counts[2] === 0) counts[1]++
-    if (timedOut) console.log(`${name} did not end within 15 minutes`)
-    if (counts[1] > 0) console.log(out)
-    counts.forEach((n, i) => (total[i] += n))
+    if (result.timedOut) console.log(`${name} did not end within 15 minutes`)
+    if (result.counts[1] > 0) console.log(result.out)
+    result.counts.forEach((n, i) => (total[i] += n))
   }
   const seconds = Math.round((Date.now() - started) / 1000)
   console.log(`\n== ${name}: ${total[0]} passed, ${total[1]} failed, ${total[2]} skipped in ${seconds} s`)
   return total
+}
+
+/** What died, hung or found nothing is a failure, whatever it printed before. */
+async function attempt(command, files, read) {
+  const { out, code, signal, timedOut } = await launch(command, files)
+  const counts = read(out)
+  if (timedOut || ((code !== 0 || signal) && counts[1] === 0) || counts[0] + counts[2] === 0) counts[1]++
+  return { out, signal, timedOut, counts }
 }
 
 /** Runs a command to its end, or kills it with everything that it started after 15 minutes. */
