@@ -107,16 +107,6 @@ export function createEntries() {
       }
       return out
     },
-    /** False when a turn of the session began or ended after `cursor`, or when a commit that may say so is under way. */
-    isSettled(sid: number, cursor: number): boolean {
-      if (held?.sids.has(sid)) return false
-      const list = bySession.get(sid) ?? []
-      for (let i = list.length - 1; i >= 0 && list[i]!.offset > cursor; i--) {
-        const { type } = list[i]!.event
-        if (type === 'turn_started' || type === 'turn_finished') return false
-      }
-      return true
-    },
     /** Resolves when something may have come, the signal aborted or the log closed. */
     wait(filter: Filter, signal: AbortSignal): Promise<void> {
       if (closed) return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))

@@ -38,8 +38,6 @@ export interface EventLog {
   turnEvents(turn: TurnRef): Promise<StoredEvent[]>
   /** The offset of the newest event; follow from here to see only what comes. */
   head(): number
-  /** Whether no turn of the session began or ended after this offset, as far as anybody can know. */
-  isSettled(sid: number, after: number): boolean
   /** Whether a reader at this offset may have seen events that a crash took, or asks for another log. */
   isLost(after: number): boolean
   /** Commits what is pending and wakes every reader for the last time. */
@@ -235,7 +233,6 @@ export async function createEventLog(
     },
 
     head: () => entries.visibleHead(next - 1),
-    isSettled: (sid, after) => entries.isSettled(sid, after),
     isLost: (after) => after >= next || epochs.lost.some((range) => after > range.after && after < range.before),
     async close() {
       clearTimeout(flushTimer)

@@ -38,12 +38,8 @@ export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
         const rows = await store.messages(session.sid, { limit: of.limit + 1, before: parseMid(of.before), from })
         const soFar = await eventsUpTo(session, open, offset)
         // Rows and events must tell of the same moment; a turn that moved in between is read again.
-        const moved = of.before === undefined &&
-          (!sameStates(open, await turns.open(session.sid)) || !events.isSettled(session.sid, offset))
-        if (moved && attempt < 20) {
-          await new Promise((resolve) => setTimeout(resolve, attempt))
-          continue
-        }
+        const moved = of.before === undefined && !sameStates(open, await turns.open(session.sid))
+        if (moved && attempt < 20) continue
         const page = rows.length > of.limit ? rows.slice(1) : rows
         const nextCursor = rows.length > of.limit ? `run-msg-${page[0]!.mid}` : null
         return { messages: page.map(toRunMessage), nextCursor, offset, open: soFar }
