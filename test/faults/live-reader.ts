@@ -35,8 +35,7 @@ export function followSession(session: string, get: Get) {
     const seen = turnOf(event.turn_id)
     if (event.type === 'text') seen.text += event.delta
     if (event.type === 'turn_finished') {
-      // Right after it loaded again, a reader may be told once more of an end that it has.
-      if (!seen.ends.includes(event.state)) seen.ends.push(event.state)
+      seen.ends.push(event.state)
       seen.final = event.text
     }
   }
