@@ -477,6 +477,17 @@ describe('commands', () => {
     assert.equal((await app.json<{ runtime_id: null }>('/api/sessions/s/model')).runtime_id, null)
   })
 
+  it('are answered at the moment when a turn begins, and hold up none', async () => {
+    await serve()
+    const socket = await dial()
+    for (let i = 0; i < 10; i++) {
+      socket.send({ type: 'text_final', session_id: 's', text: `number ${i}` })
+      for (let j = 0; j < 10; j++) socket.send({ type: 'command', name: 'status', session_id: 's' })
+    }
+    await socket.turns(10)
+    await socket.next(() => socket.frames.filter(is('command_result')).length === 100)
+  })
+
   it('fold a conversation, with the frames of it before the result', async () => {
     await serve()
     for (let i = 0; i < 5; i++) await app.ask('s', `message ${i}`)

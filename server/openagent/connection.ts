@@ -73,8 +73,7 @@ export function createConnection(deps: ConnectionDeps, caller: Caller, socket: S
     if (opened.size >= MAX_SESSIONS) {
       throw new AppError('rate_limited', `This connection has ${MAX_SESSIONS} sessions open; close some first`)
     }
-    const settled = async () => await tails.get(id)
-    one = createOpenedSession({ ...deps, caller, id, clientId: () => clientId, out, settled })
+    one = createOpenedSession({ ...deps, caller, id, clientId: () => clientId, out })
     opened.set(id, one)
     return one
   }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { ClientFrameOf } from '../../shared/openagent.ts'
-import type { AttachmentInput } from '../../shared/sessions.ts'
+import type { AttachmentInput, SendMessageInput } from '../../shared/sessions.ts'
 import type { Author, TurnInput } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
 import { invalid } from '../errors.ts'
@@ -23,8 +23,6 @@ export type OpenedSessionDeps = {
   /** How the client calls itself; kept on a session that it creates. */
   clientId: () => string
   out: Outbox
-  /** Waits for what the client is sending to this session right now. */
-  settled(): Promise<void>
 }
 
 /** What a text comes with. */
@@ -45,6 +43,8 @@ const SYSTEM_MARK = /^\[system\]\s*/
 export function createOpenedSession(deps: OpenedSessionDeps) {
   const { sessions, uploads, caller, id, out } = deps
   const own = new Map<string, string>()
+  /** The text that is being handed to the session; what `own` says is complete once it is there. */
+  let sending: Promise<void> = Promise.resolve()
   let reader: Reader | undefined
   let coalesceMs = 0
   let attachments: AttachmentInput[] = []
@@ -60,6 +60,8 @@ export function createOpenedSession(deps: OpenedSessionDeps) {
       view,
       temporary,
       own,
+      // Only what is being handed over, not what waits behind it: a command there may itself wait for this reader.
+      settled: () => sending.catch(() => {}),
       ended: () => {
         if (reader === mine) reader = undefined
       },
@@ -121,15 +123,8 @@ export function createOpenedSession(deps: OpenedSessionDeps) {
       snapshots = new Map()
       if (given.length > MAX_ATTACHMENTS) throw invalid('attachments', `has more than ${MAX_ATTACHMENTS} entries`)
       const input = { text, attachments: given, ...(said.author ? { author: said.author } : {}) }
-      const { turn } = await sessions.send(caller, id, input, {
-        source: said.source,
-        // Speech and system texts don't wait for others.
-        coalesceMs: said.source === 'user_typed' ? coalesceMs : 0,
-        clientId: deps.clientId(),
-      })
-      const before = own.get(turn.turn_id)
-      own.set(turn.turn_id, [before, text].filter((part) => part !== undefined && part !== '').join('\n\n'))
-      if (turn.position) out.send({ type: 'queued', position: turn.position, session_id: id, turn_id: turn.turn_id })
+      sending = handOver(input, said.source)
+      await sending
     },
 
     /** Keeps a file for the next text. */
@@ -159,6 +154,18 @@ export function createOpenedSession(deps: OpenedSessionDeps) {
       reader?.stop()
       reader = undefined
     },
+  }
+
+  async function handOver(input: SendMessageInput, source: Said['source']): Promise<void> {
+    const { turn } = await sessions.send(caller, id, input, {
+      source,
+      // Speech and system texts don't wait for others.
+      coalesceMs: source === 'user_typed' ? coalesceMs : 0,
+      clientId: deps.clientId(),
+    })
+    const before = own.get(turn.turn_id)
+    own.set(turn.turn_id, [before, input.text].filter((part) => part !== undefined && part !== '').join('\n\n'))
+    if (turn.position) out.send({ type: 'queued', position: turn.position, session_id: id, turn_id: turn.turn_id })
   }
 
   async function instruct(prompt: string): Promise<void> {

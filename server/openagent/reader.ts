@@ -28,7 +28,7 @@ export type ReaderDeps = {
   view: View
   /** Ends with the turn that is open, unless `keep` is called. */
   temporary: boolean
-  /** Waits for what the client is sending right now, so that `own` knows of it. */
+  /** Waits for the text that the client is sending right now, so that `own` knows of it. Must not wait for this reader. */
   settled(): Promise<void>
   /** What this very client contributed to a turn; it is not echoed. */
   own: Map<string, string>

@@ -14,7 +14,6 @@ export type Runner = ReturnType<typeof createRunner>
 type Active = { turn: TurnRow; abort: AbortController; done: Promise<void> }
 
 const RETRY_MS = 1000
-const LOOK_AGAIN_MS = 250
 /** How long a stopping server waits for turns to write down what they have. */
 const STOP_MS = 5000
 
@@ -108,8 +107,6 @@ export function createRunner(
     const done = run().finally(() => {
       clearTimeout(deadline)
       active.delete(session.sid)
-      // A reader of the database may still see the turn as running; a second look costs little, a missed turn all.
-      later(session.sid, LOOK_AGAIN_MS)
       wake(session.sid)
       fill()
     })
