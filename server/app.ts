@@ -20,6 +20,7 @@ import { duragentRoutes } from './duragent/routes.ts'
 import { AppError } from './errors.ts'
 import type { AppEnv } from './http/env.ts'
 import { createGuard } from './http/guard.ts'
+import { methodsOf } from './http/methods.ts'
 import { onError, onNotFound, problem } from './http/on-error.ts'
 import { publicPaths } from './http/operation.ts'
 import { createOutbound } from './http/outbound.ts'
@@ -284,6 +285,7 @@ export async function createApp(deps: Deps) {
     },
     trustedProxies: () => settings().server.trusted_proxies,
     corsOrigins: () => settings().server.cors_origins,
+    methodsOf: (path) => methods(path),
   })
 
   const ownOrigin = (request: Request) => settings().server.public_url ?? new URL(request.url).origin
@@ -355,7 +357,8 @@ export async function createApp(deps: Deps) {
   const isPublic = publicPaths(api.routes)
   const app = new Hono<AppEnv>()
   app.onError(onError(log))
-  app.notFound(onNotFound)
+  const methods = methodsOf(app)
+  app.notFound(onNotFound(methods))
   app.use(requestId(), guard.middleware)
   app.use(async (c, next) => (await files(c.req.raw)) ?? next())
   app.use('/api/v1/*', duragentProblems)

@@ -14,6 +14,7 @@ import { migrate } from '../server/db/migrate.ts'
 import { type Database, openDatabase } from '../server/db/open.ts'
 import type { AppEnv } from '../server/http/env.ts'
 import { createGuard, type Guard } from '../server/http/guard.ts'
+import { type MethodsOf, methodsOf } from '../server/http/methods.ts'
 import { onError, onNotFound } from '../server/http/on-error.ts'
 import { requestId } from '../server/http/request-id.ts'
 import type { Log } from '../server/system/log.ts'
@@ -38,11 +39,17 @@ function anApp(
   const trustedProxies = () => proxies
   const store = createAuthStore(db.kysely)
   const auth = createAuth({ store, now: () => clock.now, log: silent, bus, token: OWNER, trustedProxies, ...more })
-  const guard = createGuard({ allowedHosts: () => hosts, trustedProxies, corsOrigins: () => origins })
+  const methods: MethodsOf = (path) => methodsOf(app)(path)
+  const guard = createGuard({
+    allowedHosts: () => hosts,
+    trustedProxies,
+    corsOrigins: () => origins,
+    methodsOf: methods,
+  })
   const isPublic = ({ path }: { path: string }) => /^\/api\/(auth\/(redeem|login)|health)$/.test(path)
   const app = new Hono<AppEnv>()
     .onError(onError(silent))
-    .notFound(onNotFound)
+    .notFound(onNotFound(methods))
     .use(requestId(), guard.middleware, authenticate(auth, { isPublic }))
     .get('/api/health', (c) => c.json({ status: 'ok' }, 200, { vary: 'accept-encoding' }))
     .post('/api/act', (c) => c.json({ by: c.var.caller.name }))

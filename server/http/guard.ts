@@ -1,9 +1,10 @@
 import ipaddr from 'ipaddr.js'
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { AppError } from '../errors.ts'
 import { isAmbient, isSameOrigin } from './browser.ts'
 import type { AppEnv } from './env.ts'
 import { setHeaders } from './headers.ts'
+import type { MethodsOf } from './methods.ts'
 import { problem } from './on-error.ts'
 import { peerOf } from './peer.ts'
 
@@ -15,6 +16,8 @@ export type GuardOptions = {
   trustedProxies: () => readonly string[]
   /** Origins whose pages may read answers with a token. Empty or `*` means all: cookies never cross origins anyway. */
   corsOrigins: () => readonly string[]
+  /** What OPTIONS answers of a path. */
+  methodsOf: MethodsOf
 }
 
 /** The first check of requests and of WebSockets. */
@@ -66,7 +69,7 @@ export function createGuard(options: GuardOptions): Guard {
     const { host } = peerOf(request, remoteAddress, options.trustedProxies())
     if (!isKnownHost(host)) {
       c.res = problem(unknownHost(host), c.req.path, c.var.requestId ?? '')
-    } else if (c.req.method === 'OPTIONS') c.res = preflight(request)
+    } else if (c.req.method === 'OPTIONS') c.res = optionsOf(c, options.methodsOf(c.req.path))
     else await next()
     if (cors === undefined) setHeaders(c, SAME_ORIGIN)
     else setHeaders(c, [...SECURITY, ...corsHeaders(cors)])
@@ -98,13 +101,19 @@ const unknownHost = (host: string): AppError =>
     }". Add the name to server.allowed_hosts, or set server.public_url.`,
   )
 
+/** A browser's preflight is answered for every path: the request after it says better what is wrong. */
+function optionsOf(c: Context<AppEnv>, methods: string[]): Response {
+  if (c.req.header('access-control-request-method') !== undefined) return preflight(c.req.raw)
+  if (methods.length > 0) return new Response(null, { status: 204, headers: { allow: methods.join(', ') } })
+  return problem(new AppError('not_found', `There is no ${c.req.path}`), c.req.path, c.var.requestId ?? '')
+}
+
 function preflight(request: Request): Response {
   const asked = (request.headers.get('access-control-request-headers') ?? '').toLowerCase().split(',')
   const extra = asked.map((name) => name.trim()).filter((name) => /^x-stainless-[\w-]{1,60}$/.test(name))
   return new Response(null, {
     status: 204,
     headers: {
-      allow: METHODS,
       'access-control-allow-methods': METHODS,
       'access-control-allow-headers': [REQUEST_HEADERS, ...extra].join(', '),
       'access-control-max-age': '600',

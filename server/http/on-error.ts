@@ -4,6 +4,7 @@ import { unwritable } from '../db/sql-error.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import type { AppEnv } from './env.ts'
+import type { MethodsOf } from './methods.ts'
 
 const RETRYABLE = new Set([408, 429, 502, 503, 504])
 
@@ -26,8 +27,17 @@ export const onError = (log: Log): ErrorHandler<AppEnv> => (error, c) => {
   )
 }
 
-export const onNotFound: NotFoundHandler<AppEnv> = (c) =>
-  problem(new AppError('not_found', `There is no ${c.req.method} ${c.req.path}`), c.req.path, c.var.requestId ?? '')
+/** A path that nobody knows answers 404; one that is known by other methods answers 405 and names them. */
+export const onNotFound = (methodsOf: MethodsOf): NotFoundHandler<AppEnv> => (c) => {
+  const { method, path } = c.req
+  const allowed = methodsOf(path)
+  const error = allowed.length === 0
+    ? new AppError('not_found', `There is no ${method} ${path}`)
+    : new AppError('method_not_allowed', `${path} does not take ${method}; it takes ${allowed.join(', ')}`, {
+      headers: { allow: allowed.join(', ') },
+    })
+  return problem(error, path, c.var.requestId ?? '')
+}
 
 /** `error` as an `application/problem+json` response. */
 export function problem(error: AppError, instance: string, requestId: string): Response {
