@@ -1,28 +1,9 @@
 import * as v from 'valibot'
+import { Channel, ExternalGateway, Plugins } from './plugin-settings.ts'
+import { flag, text, whole } from './setting.ts'
 
 /** Sections that live in the database: refused by PATCH and dropped by PUT, as OpenAgent's clients expect. */
 export const DATABASE_SECTIONS = ['providers', 'models', 'mcp', 'mcps', 'scheduled', 'scheduled_tasks'] as const
-
-const text = (title: string, description: string, max: number) =>
-  v.pipe(
-    v.string('must be text'),
-    v.maxLength(max, `must have at most ${max} characters`),
-    v.title(title),
-    v.description(description),
-  )
-
-const whole = (title: string, description: string, min: number, max: number) =>
-  v.pipe(
-    v.number('must be a number'),
-    v.integer('must be a whole number'),
-    v.minValue(min, `must be at least ${min}`),
-    v.maxValue(max, `must be at most ${max}`),
-    v.title(title),
-    v.description(description),
-  )
-
-const flag = (title: string, description: string) =>
-  v.pipe(v.boolean('must be true or false'), v.title(title), v.description(description))
 
 /** A name, an address or a range of addresses; the features that use it parse it further. */
 const Host = v.pipe(
@@ -300,8 +281,8 @@ export const Config = v.looseObject({
   channels: v.optional(
     v.pipe(
       v.record(
-        v.string(),
-        v.record(v.string(), v.unknown(), 'must be a group of settings'),
+        v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w.-]{0,63}$/, 'must be a name of letters, digits and . _ -')),
+        Channel,
         'must be a group of channels',
       ),
       v.title('Channels'),
@@ -309,6 +290,14 @@ export const Config = v.looseObject({
     ),
     {},
   ),
+  gateways: v.optional(
+    v.pipe(
+      v.looseObject({ external: v.optional(v.array(ExternalGateway, 'must be a list')) }),
+      v.title('Gateways'),
+      v.description("Plugins as Duragent's configuration names them; the same as channels with a command"),
+    ),
+  ),
+  plugins: v.optional(v.pipe(Plugins, v.title('Plugins'), v.description('Programs that add channels and tools')), {}),
   dream_mode: v.optional(v.pipe(DreamMode, v.title('Nightly upkeep')), {}),
   auto_update: v.optional(v.pipe(AutoUpdate, v.title('Updates')), {}),
 })
