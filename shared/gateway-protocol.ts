@@ -142,12 +142,17 @@ const AuthMethod = v.variant('method', [
 ], 'must be qr_code or pair_code')
 export type AuthMethod = v.InferOutput<typeof AuthMethod>
 
-/** `version` is the protocol's; a list of what the plugin can do, such as `edit` or `typing`, is free text. */
+/**
+ * `version` is the protocol's; a list of what the plugin can do, such as `edit` or `typing`, is free text. The longest
+ * text of one message, in the unit that the platform counts in, is an addition of ours.
+ */
 const Ready = v.object({
   type: v.literal('ready'),
   gateway: text,
   version: text,
   capabilities: v.optional(v.array(text, 'must be a list'), () => []),
+  text_limit: maybe(u32),
+  text_unit: maybe(v.picklist(['utf16', 'chars', 'bytes'], 'must be utf16, chars or bytes')),
 })
 const MessageReceived = v.object({
   type: v.literal('message_received'),

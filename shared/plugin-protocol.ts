@@ -109,6 +109,14 @@ const LogLine = v.object({
   fields: maybe(group),
 })
 
+/** How a channel stands with its platform, whenever that changes; `identity` is who it is there, such as `@name`. */
+const Status = v.object({
+  type: v.literal('status'),
+  connected: v.boolean('must be true or false'),
+  identity: maybe(text),
+  detail: maybe(text),
+})
+
 /** What a plugin says beside the events of the Gateway Protocol. */
 export const CapabilityEvent = v.variant('type', [
   Register,
@@ -121,6 +129,7 @@ export const CapabilityEvent = v.variant('type', [
   StateDelete,
   StateList,
   LogLine,
+  Status,
 ])
 export type CapabilityEvent = v.InferOutput<typeof CapabilityEvent>
 
