@@ -30,6 +30,7 @@ import { marketplaceRoutes } from './mcp/marketplace-routes.ts'
 import { mcpContentRoutes } from './mcp/content-routes.ts'
 import { mcpPublicRoutes } from './mcp/public-routes.ts'
 import { mcpRoutes } from './mcp/routes.ts'
+import { offTools } from './mcp/off-tools.ts'
 import { createMcpClients } from './mcp/service.ts'
 import { createMemories } from './memory/service.ts'
 import { memoryTools } from './memory/tools.ts'
@@ -160,7 +161,7 @@ export async function createApp(deps: Deps) {
     path: () => config.variables().PATH,
     settings: () => settings().tools,
   })
-  tools.provide('workspace', workspace, { core: true })
+  tools.provide('workspace', workspace.offered, { core: true })
 
   const outbound = createOutbound({ allow: () => settings().outbound.allow, log })
   webTools({ outbound, settings: () => settings().tools.web }).forEach(tools.add)
@@ -195,8 +196,16 @@ export async function createApp(deps: Deps) {
     now,
   })
   const history = createToolHistory(kysely)
-  const toolRules = createToolRules({ store: ruleStore, history, tools, audit: auth.audit.record, now })
-  const toolPage = createToolPage({ tools, gate, rules: ruleStore, history, audit: auth.audit.record, now })
+  const toolRules = createToolRules({ store: ruleStore, history, tools, bus, audit: auth.audit.record, now })
+  const toolPage = createToolPage({
+    tools,
+    gate,
+    rules: ruleStore,
+    history,
+    off: () => [...workspace.off(), ...offTools(mcp)],
+    audit: auth.audit.record,
+    now,
+  })
   const store = createSessionStore(kysely)
   const turns = createTurnStore(kysely)
   const compaction = createCompaction({ store, events, now })

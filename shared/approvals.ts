@@ -16,6 +16,11 @@ export type ApprovalVia = 'web' | 'ws' | 'rest' | 'terminal' | 'duragent' | 'cha
 export type Approval = {
   id: string
   session_id: string
+  session_title: string | null
+  /** What kind of conversation asks: `chat`, `delegation`… */
+  origin: string
+  /** Name of the one whose message the agent works on. */
+  asked_for: string
   turn_id: string
   call_id: string
   tool: string
@@ -57,12 +62,14 @@ export type DecideInput = v.InferOutput<typeof DecideInput>
 export const ApprovalQuery = v.object({
   state: v.optional(
     v.picklist(
-      ['pending', 'all', 'allow_once', 'allow_session', 'allow_always', 'deny', 'expired', 'cancelled'],
-      'must be pending, all, allow_once, allow_session, allow_always, deny, expired or cancelled',
+      ['pending', 'answered', 'all', 'allow_once', 'allow_session', 'allow_always', 'deny', 'expired', 'cancelled'],
+      'must be pending, answered, all, allow_once, allow_session, allow_always, deny, expired or cancelled',
     ),
     'pending',
   ),
   session_id: v.optional(v.pipe(v.string(), v.maxLength(200))),
+  /** A tool's name. */
+  tool: v.optional(v.pipe(v.string(), v.maxLength(200))),
   limit: v.optional(
     v.pipe(
       v.string(),

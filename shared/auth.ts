@@ -117,7 +117,14 @@ export const AuditQuery = v.object({
   cursor: v.optional(v.pipe(v.string(), v.maxLength(100))),
   /** Only this action, or all that begin with it: `key.`. */
   action: v.optional(v.pipe(v.string(), v.maxLength(100))),
+  /** Part of the name or the handle of who did it. */
+  actor: v.optional(v.pipe(v.string(), v.trim(), v.maxLength(100))),
+  /** Part of what it was done to, or of the details. */
+  about: v.optional(v.pipe(v.string(), v.trim(), v.maxLength(100))),
+  /** Epoch seconds; entries from then on. */
+  since: v.optional(v.pipe(v.string(), v.regex(/^\d{1,12}$/, 'must be epoch seconds'), v.transform(Number))),
 })
+export type AuditQuery = v.InferOutput<typeof AuditQuery>
 
 /** Who did what, when and from where. */
 export type AuditEntry = {

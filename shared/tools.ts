@@ -116,6 +116,36 @@ export type ToolInfo = {
   /** Rules with a condition that may decide otherwise, in order. */
   conditional: string[]
   calls: { count: number; last_at: number | null; last_state: 'ok' | 'failed' | null }
+  /** Whether the model may call it at all; null, or what would switch it on. */
+  off: string | null
+}
+
+/** Query of `GET /api/tools/{name}/calls`. */
+export const ToolCallsQuery = v.object({
+  limit: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,3}$/, 'must be a number from 1 to 100'),
+      v.transform(Number),
+      v.minValue(1, 'must be a number from 1 to 100'),
+      v.maxValue(100, 'must be a number from 1 to 100'),
+    ),
+    '20',
+  ),
+})
+
+/** A call that the agent made, from its conversation. */
+export type ToolCall = {
+  session_id: string
+  session_title: string | null
+  turn_id: string
+  call_id: string
+  /** Shortened, without secrets. */
+  arguments: string
+  ok: boolean
+  duration_ms: number | null
+  /** Epoch seconds. */
+  at: number
 }
 
 export type ToolRun = { ok: boolean; text: string; duration_ms: number; decision: ToolDecision; reason: string }

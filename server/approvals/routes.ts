@@ -21,13 +21,23 @@ export const approvalRoutes = (approvals: Approvals) =>
         const query = c.req.valid('query')
         const page = await approvals.page(c.var.caller, query)
         if (page.nextCursor !== null) {
-          const { state, session_id, limit } = query
-          const next = new URLSearchParams({ state, limit: String(limit), cursor: page.nextCursor })
-          if (session_id !== undefined) next.set('session_id', session_id)
+          const { limit } = query
+          const next = new URLSearchParams({ ...c.req.query(), limit: String(limit), cursor: page.nextCursor })
           c.header('link', `</api/approvals?${next}>; rel="next"`)
         }
         return c.json(page)
       },
+    )
+    .get(
+      '/api/approvals/:id',
+      operation({
+        id: 'getApproval',
+        summary: 'One such call, and how it was answered',
+        scope: 'read',
+        returns: 'Approval',
+        errors: ['not_found'],
+      }),
+      async (c) => c.json(await approvals.get(c.var.caller, c.req.param('id'))),
     )
     .post(
       '/api/approvals/:id',

@@ -172,6 +172,13 @@ export function createApprovals(deps: {
       return { approvals, nextCursor: rows.length > of.limit ? approvals.at(-1)!.id : null }
     },
 
+    /** Throws `not_found` for somebody else's. */
+    async get(caller: Caller, id: string): Promise<Approval> {
+      const row = await store.get(id)
+      if (!row || row.handle !== caller.handle) throw notFound('approval', id)
+      return toApproval(row)
+    },
+
     /** The question that a turn of this session waits for, oldest first. */
     pendingOf: (sid: number): Promise<ApprovalRow[]> => store.pendingOf(sid),
 
@@ -258,6 +265,9 @@ function toApproval(row: ApprovalRow): Approval {
   return {
     id: row.id,
     session_id: row.session_id,
+    session_title: row.session_title,
+    origin: row.origin,
+    asked_for: row.caller === null ? '' : (JSON.parse(row.caller) as { name?: string }).name ?? '',
     turn_id: row.turn_id,
     call_id: row.call_id,
     tool: row.tool,

@@ -23,11 +23,18 @@ export type ApprovalTables = {
     /** JSON of `ApprovalPattern[]`. */
     patterns: string
   }
-  sessions: { sid: number; id: string; handle: string }
-  turns: { id: string; state: string }
+  sessions: { sid: number; id: string; handle: string; title: string | null; origin: string }
+  turns: { id: string; state: string; caller: string }
 }
 
-export type ApprovalRow = ApprovalTables['approvals'] & { session_id: string; handle: string }
+export type ApprovalRow = ApprovalTables['approvals'] & {
+  session_id: string
+  session_title: string | null
+  origin: string
+  handle: string
+  /** JSON of who sent the message that the turn works on. */
+  caller: string | null
+}
 type Tx = Transaction<ApprovalTables>
 
 /** What is written of an answer. */
@@ -44,9 +51,16 @@ export type Settled = {
 export function createApprovalStore(database: Db) {
   const db = database.withTables<ApprovalTables>()
   const rows = () =>
-    db.selectFrom('approvals as a').innerJoin('sessions as s', 's.sid', 'a.sid').selectAll('a').select([
+    db.selectFrom('approvals as a').innerJoin('sessions as s', 's.sid', 'a.sid').leftJoin(
+      'turns as t',
+      't.id',
+      'a.turn_id',
+    ).selectAll('a').select([
       's.id as session_id',
+      's.title as session_title',
+      's.origin',
       's.handle',
+      't.caller',
     ])
 
   return {
@@ -59,13 +73,16 @@ export function createApprovalStore(database: Db) {
       rows().where('a.state', '=', 'pending').where('a.expires_at', '<=', now).limit(100).execute(),
     /** Newest first. */
     list(handle: string, of: {
-      state: Approval['state'] | 'all'
+      state: Approval['state'] | 'answered' | 'all'
       limit: number
       session_id?: string | undefined
+      tool?: string | undefined
       before?: string | undefined
     }): Promise<ApprovalRow[]> {
       let query = rows().where('s.handle', '=', handle).orderBy('a.id', 'desc').limit(of.limit)
-      if (of.state !== 'all') query = query.where('a.state', '=', of.state)
+      if (of.state === 'answered') query = query.where('a.state', '!=', 'pending')
+      else if (of.state !== 'all') query = query.where('a.state', '=', of.state)
+      if (of.tool !== undefined) query = query.where('a.tool', '=', of.tool)
       if (of.session_id !== undefined) query = query.where('s.id', '=', of.session_id)
       if (of.before !== undefined) query = query.where('a.id', '<', of.before)
       return query.execute()

@@ -1,5 +1,5 @@
 import { invalid } from '../errors.ts'
-import type { AuditCheck, AuditEntry, AuditPage } from '../../shared/auth.ts'
+import type { AuditCheck, AuditEntry, AuditPage, AuditQuery } from '../../shared/auth.ts'
 import { createAuditChain } from './audit-chain.ts'
 import type { Caller } from './principal.ts'
 import type { AuthStore, StoredAudit } from './store.ts'
@@ -22,9 +22,7 @@ export type AuditRecord = {
 export type Audit = {
   record(entry: AuditRecord): Promise<void>
   /** Newest first. */
-  list(
-    query: { limit?: number | undefined; cursor?: string | undefined; action?: string | undefined },
-  ): Promise<AuditPage>
+  list(query: AuditQuery): Promise<AuditPage>
   /** Whether every row is as it was written. */
   verify(): Promise<AuditCheck>
 }
@@ -47,9 +45,10 @@ export function createAudit({ store, now }: { store: AuthStore; now: () => numbe
 
     verify: chain.verify,
 
-    async list({ limit = 50, cursor, action }) {
+    async list({ limit = 50, cursor, since, ...of }) {
       const before = cursor === undefined ? undefined : beforeOf(cursor)
-      const rows = await store.listAudit({ limit: limit + 1, before, action })
+      const from = since === undefined ? undefined : since * 1000
+      const rows = await store.listAudit({ limit: limit + 1, before, since: from, ...of })
       const items = rows.slice(0, limit).map(toWire)
       const last = items.at(-1)
       return { items, nextCursor: rows.length > limit && last ? cursorOf(last.id) : null }

@@ -209,8 +209,7 @@ export const authRoutes = (auth: Auth, { publicUrl, about }: AuthRoutesOptions) 
         const query = c.req.valid('query')
         const page = await auth.audit.list(query)
         if (page.nextCursor !== null) {
-          const { limit = 50, action } = query
-          const next = new URLSearchParams({ limit: String(limit), cursor: page.nextCursor, ...(action && { action }) })
+          const next = new URLSearchParams({ limit: '50', ...c.req.query(), cursor: page.nextCursor })
           c.header('link', `</api/audit?${next}>; rel="next"`)
         }
         return c.json(page)

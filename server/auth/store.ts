@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import { type Generated, sql } from 'kysely'
 import type { Db } from '../db/open.ts'
 import type { Scope } from './principal.ts'
 
@@ -194,11 +194,20 @@ export function createAuthStore(kysely: Db) {
       return row?.seq ?? 0
     },
     /** Newest first. An action that ends with a dot stands for all that begin with it. */
-    async listAudit(
-      { limit, before, action }: { limit: number; before?: number | undefined; action?: string | undefined },
-    ): Promise<StoredAudit[]> {
+    async listAudit({ limit, before, action, actor, about, since }: {
+      limit: number
+      before?: number | undefined
+      action?: string | undefined
+      actor?: string | undefined
+      about?: string | undefined
+      /** Epoch milliseconds. */
+      since?: number | undefined
+    }): Promise<StoredAudit[]> {
       let query = db.selectFrom('audit').selectAll().orderBy('id', 'desc').limit(limit)
       if (before !== undefined) query = query.where('id', '<', before)
+      if (since !== undefined) query = query.where('at', '>=', since)
+      if (actor) query = query.where(holds(actor, 'actor_name', 'handle'))
+      if (about) query = query.where(holds(about, 'target', 'detail'))
       if (action?.endsWith('.')) {
         // The character after the dot bounds the prefix.
         query = query.where('action', '>=', action).where('action', '<', `${action.slice(0, -1)}/`)
@@ -207,6 +216,12 @@ export function createAuthStore(kysely: Db) {
     },
   }
 }
+
+/** Whether one of the columns has the text in it, in either case. */
+const holds = (text: string, ...columns: ('actor_name' | 'handle' | 'target' | 'detail')[]) =>
+  sql<boolean>`instr(lower(${
+    sql.join(columns.map((column) => sql.ref(column)), sql` || char(10) || `)
+  }), lower(${text})) > 0`
 
 const flat = <T extends { scopes: Scope[] }>(row: T): Omit<T, 'scopes'> & { scopes: string } => ({
   ...row,

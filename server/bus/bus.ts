@@ -10,6 +10,7 @@ export type ResourceEvent = {
     | 'vault'
     | 'key'
     | 'approval'
+    | 'tool_rule'
     | 'scheduled_task'
     | 'workflow'
     | 'event'

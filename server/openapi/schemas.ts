@@ -228,6 +228,9 @@ const TurnEvent = v.variant('type', [
 const Approval = v.object({
   id: text,
   session_id: text,
+  session_title: nullableText,
+  origin: v.pipe(text, v.description('What kind of conversation asks: chat, delegation…')),
+  asked_for: v.pipe(text, v.description('Name of the one whose message the agent works on')),
   turn_id: text,
   call_id: text,
   tool: text,

@@ -1,9 +1,22 @@
 import { sql } from 'kysely'
+import type { ToolCall } from '../../shared/tools.ts'
 import type { Db } from '../db/open.ts'
+import { briefly } from './gate.ts'
 
 type HistoryTables = {
-  messages: { mid: number; sid: number; role: string; data: string | null; at: number }
-  sessions: { sid: number; id: string; handle: string; origin: string }
+  messages: { mid: number; sid: number; turn_id: string; role: string; data: string | null; at: number }
+  sessions: { sid: number; id: string; handle: string; title: string | null; origin: string }
+}
+
+/** As a message of the role `tool` keeps it. */
+type Kept = {
+  tool?: {
+    tool_name: string
+    tool_call_id: string
+    tool_args: Record<string, unknown> | null
+    tool_call_error: boolean
+    duration_ms?: number
+  }
 }
 
 /** A call that was made, from the transcript. `at` is epoch milliseconds. */
@@ -31,10 +44,32 @@ export function createToolHistory(database: Db) {
         .select(['m.data', 'm.at', 's.sid', 's.id', 's.origin']).where('m.role', '=', 'tool')
         .where('s.handle', '=', handle).where('m.at', '>=', since).orderBy('m.mid', 'desc').limit(limit).execute()
       return rows.flatMap(({ data, at, sid, id, origin }) => {
-        const { tool } = JSON.parse(data ?? '{}') as {
-          tool?: { tool_name: string; tool_args: Record<string, unknown> }
-        }
+        const { tool } = JSON.parse(data ?? '{}') as Kept
         return tool ? [{ tool: tool.tool_name, arguments: tool.tool_args ?? {}, session: { sid, id, origin }, at }] : []
+      })
+    },
+
+    /** The last calls to one tool, newest first. */
+    async callsOf(handle: string, name: string, limit: number): Promise<ToolCall[]> {
+      const recent = db.selectFrom('messages as m').innerJoin('sessions as s', 's.sid', 'm.sid')
+        .select(['m.mid', 'm.data', 'm.at', 'm.turn_id', 's.id as session_id', 's.title as session_title'])
+        .where('m.role', '=', 'tool').where('s.handle', '=', handle).orderBy('m.mid', 'desc').limit(RECENT)
+      const rows = await db.selectFrom(recent.as('r')).selectAll()
+        .where(sql<string>`json_extract(data, '$.tool.tool_name')`, '=', name).orderBy('mid', 'desc').limit(limit)
+        .execute()
+      return rows.flatMap(({ data, at, turn_id, session_id, session_title }) => {
+        const { tool } = JSON.parse(data ?? '{}') as Kept
+        if (!tool) return []
+        return [{
+          session_id,
+          session_title,
+          turn_id,
+          call_id: tool.tool_call_id,
+          arguments: briefly(tool.tool_args ?? {}).arguments,
+          ok: !tool.tool_call_error,
+          duration_ms: tool.duration_ms ?? null,
+          at: at / 1000,
+        }]
       })
     },
 

@@ -1,5 +1,5 @@
 import { ulid } from 'ulid'
-import type { RunToolInput, ToolInfo, ToolRun } from '../../shared/tools.ts'
+import type { RunToolInput, ToolCall, ToolInfo, ToolRun } from '../../shared/tools.ts'
 import { type Caller, can } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import { briefly, type Gate, type GateDeps } from './gate.ts'
@@ -7,7 +7,7 @@ import type { ToolHistory } from './history.ts'
 import type { RuleRow, RuleStore } from './rule-store.ts'
 import { byDefault } from './rules.ts'
 import type { Tools } from './service.ts'
-import type { Tool } from './tool.ts'
+import type { OffTool, Tool } from './tool.ts'
 import { fits } from './tool-pattern.ts'
 
 export type ToolPage = ReturnType<typeof createToolPage>
@@ -20,6 +20,8 @@ export function createToolPage(deps: {
   gate: Gate
   rules: RuleStore
   history: ToolHistory
+  /** Those that nobody may call for now; they are listed, so that they are found. */
+  off: () => readonly OffTool[]
   audit: GateDeps['audit']
   now: () => number
 }) {
@@ -28,7 +30,8 @@ export function createToolPage(deps: {
   return {
     async list(caller: Caller): Promise<ToolInfo[]> {
       const [rows, calls] = await Promise.all([deps.rules.of(caller.handle), deps.history.lastCalls(caller.handle)])
-      return tools.list().map((tool) => {
+      const offered = tools.list().map((tool) => ({ tool, off: null }))
+      return [...offered, ...deps.off()].map(({ tool, off }) => {
         const last = calls.get(tool.name)
         const mine = rows.filter((row) => row.kind === 'rule' && fits(row.tool, tool.name))
         return {
@@ -44,9 +47,14 @@ export function createToolPage(deps: {
             last_at: last ? last.last_at / 1000 : null,
             last_state: last ? last.ok ? 'ok' : 'failed' : null,
           },
+          off,
         }
       })
     },
+
+    /** The last calls of the caller's agent to one tool, also to one that is gone. */
+    calls: (caller: Caller, name: string, limit: number): Promise<ToolCall[]> =>
+      deps.history.callsOf(caller.handle, tools.find(name)?.name ?? name, limit),
 
     /** Throws `forbidden` when the gate denies, `conflict` when it asks and nobody entitled confirmed. */
     async run(caller: Caller, name: string, input: RunToolInput, signal: AbortSignal): Promise<ToolRun> {
@@ -84,7 +92,11 @@ export function createToolPage(deps: {
 }
 
 /** What holds as long as no rule looks at the arguments or the circumstances. */
-function appliesTo(tool: Tool, rules: readonly RuleRow[], grants: readonly RuleRow[]): ToolInfo['applies'] {
+function appliesTo(
+  tool: Omit<Tool, 'run'>,
+  rules: readonly RuleRow[],
+  grants: readonly RuleRow[],
+): ToolInfo['applies'] {
   const always = rules.filter((row) => row.condition === null)
   const deny = always.find((row) => row.decision === 'deny')
   if (deny) return { decision: 'deny', reason: 'A rule forbids it.', by: 'rule', rule_id: deny.id }

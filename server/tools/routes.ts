@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { RunToolInput } from '../../shared/tools.ts'
+import { RunToolInput, ToolCallsQuery } from '../../shared/tools.ts'
 import type { AppEnv } from '../http/env.ts'
 import { operation } from '../http/operation.ts'
 import type { ToolPage } from './page.ts'
@@ -16,6 +16,18 @@ export const toolRoutes = (page: ToolPage) =>
         returns: '{tools: []}',
       }),
       async (c) => c.json({ tools: await page.list(c.var.caller) }),
+    )
+    .get(
+      '/api/tools/:name/calls',
+      operation({
+        id: 'listToolCalls',
+        summary: 'The last calls of your agent to a tool, newest first',
+        scope: 'read',
+        query: ToolCallsQuery,
+        returns: '{calls: ToolCall[]}',
+        errors: ['invalid_input'],
+      }),
+      async (c) => c.json({ calls: await page.calls(c.var.caller, c.req.param('name'), c.req.valid('query').limit) }),
     )
     .post(
       '/api/tools/:name/run',

@@ -4,6 +4,7 @@ import { ulid } from 'ulid'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { RuleTest, TestRulesInput, ToolGrant, ToolRule, ToolRuleInput, ToolRules } from '../../shared/tools.ts'
 import { type Caller, demand } from '../auth/principal.ts'
+import type { Bus } from '../bus/bus.ts'
 import { AppError, invalid, notFound } from '../errors.ts'
 import { condition } from './cel.ts'
 import { briefly, type GateDeps, subjectOf } from './gate.ts'
@@ -26,10 +27,13 @@ export function createToolRules(deps: {
   store: RuleStore
   history: ToolHistory
   tools: Tools
+  bus: Bus
   audit: GateDeps['audit']
   now: () => number
 }) {
-  const { store, history, tools, audit, now } = deps
+  const { store, history, tools, bus, audit, now } = deps
+  const changed = ({ handle }: Caller) =>
+    bus.publish({ type: 'resource', resource: 'tool_rule', action: 'changed', handle })
 
   async function list(caller: Caller): Promise<{ value: ToolRules; etag: string }> {
     const rows = await store.of(caller.handle)
@@ -73,6 +77,7 @@ export function createToolRules(deps: {
         target: caller.handle,
         detail: { before: before.map(summaryOf), after: rows.map(summaryOf) },
       })
+      changed(caller)
       return list(caller)
     },
 
@@ -88,6 +93,7 @@ export function createToolRules(deps: {
         target: id,
         detail: { rule: summaryOf(row), ...args },
       })
+      changed(caller)
     },
 
     /** What the rules would have decided about the calls in the log, beside what those in force decide. */

@@ -36,3 +36,6 @@ export type Tool = {
   input_schema: Record<string, unknown>
   run(input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput>
 }
+
+/** A tool that is known and not offered, and what would switch it on. */
+export type OffTool = { tool: Omit<Tool, 'run'>; off: string }

@@ -4,7 +4,7 @@ import type { Caller } from '../auth/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime/port.ts'
 import { defineTool } from '../tools/define.ts'
-import type { Tool } from '../tools/tool.ts'
+import type { OffTool, Tool } from '../tools/tool.ts'
 import { createWorkspaceFiles, MAX_FILE } from './files.ts'
 import { runCommand } from './run-command.ts'
 
@@ -30,7 +30,7 @@ const object = (properties: Record<string, unknown>, required: string[]) => ({
 })
 const path = { type: 'string', description: 'Relative to the workspace' }
 
-/** `files.*` and `shell.run` over the workspace folder; each group only while the configuration enables it. */
+/** `files.*` and `shell.run` over the workspace folder; each group is offered only while the configuration enables it. */
 export function workspaceTools(deps: {
   home: string
   runtime: Pick<Runtime, 'spawn'>
@@ -40,13 +40,23 @@ export function workspaceTools(deps: {
     files: { enabled: boolean }
     shell: { enabled: boolean; timeout_seconds: number; max_output_bytes: number }
   }
-}): () => readonly Tool[] {
+}): { offered: () => readonly Tool[]; off: () => OffTool[] } {
   const root = join(deps.home, 'workspace')
   const files = fileTools(root)
   const shell = shellTool(deps, root)
-  return () => {
+  const groups = () => {
     const settings = deps.settings()
-    return [...(settings.files.enabled ? files : []), ...(settings.shell.enabled ? [shell] : [])]
+    return [
+      { tools: files, enabled: settings.files.enabled, setting: 'tools.files.enabled' },
+      { tools: [shell], enabled: settings.shell.enabled, setting: 'tools.shell.enabled' },
+    ]
+  }
+  return {
+    offered: () => groups().flatMap(({ tools, enabled }) => enabled ? tools : []),
+    off: () =>
+      groups().flatMap(({ tools, enabled, setting }) =>
+        enabled ? [] : tools.map((tool) => ({ tool, off: `Set ${setting} to true in the configuration.` }))
+      ),
   }
 }
 
