@@ -149,6 +149,18 @@ export type Mcp = {
   tool_count: number
   /** Tools whose description or schema changed, or that are new, since the owner accepted them. */
   changed_tools: number
+  /** As it was when the server was last connected. */
+  prompt_count: number
+  has_resources: boolean
+}
+
+/** A prompt of a server, as it was when the server was last connected. */
+export type McpPrompt = {
+  server: string
+  name: string
+  title: string | null
+  description: string
+  arguments: { name: string; description: string; required: boolean }[]
 }
 
 /** One tool of a server. */
@@ -170,6 +182,7 @@ export type McpTool = {
   changed: boolean
   /** What was accepted, where it differs. */
   accepted_description: string | null
+  accepted_input_schema: Record<string, unknown> | null
 }
 
 export const ImportMcpInput = v.object({
@@ -227,6 +240,8 @@ export const InstallMcpInput = v.object({
   env: v.optional(Variables),
   headers: v.optional(Headers),
   placeholders: v.optional(v.record(v.string(), line(32_768))),
+  /** Only shows what would be added. */
+  dry_run: v.optional(v.boolean('must be true or false'), false),
 })
 export type InstallMcpInput = v.InferOutput<typeof InstallMcpInput>
 
@@ -235,14 +250,17 @@ export const FinishOAuthInput = v.object({
   code: v.pipe(line(8192), v.minLength(1, 'must not be empty')),
 })
 
-/** A form that a server asks a person to fill in, in the middle of a call. */
+/** What a server asks of a person in the middle of a call: to fill in a form, or to visit a page of its own. */
 export type McpQuestion = {
   id: string
   server: string
   session_id: string | null
   message: string
-  /** JSON Schema of a flat object. */
+  mode: 'form' | 'url'
+  /** JSON Schema of a flat object; empty in the mode `url`. */
   schema: Record<string, unknown>
+  /** Where the person is sent; only http and https. Null in the mode `form`. */
+  url: string | null
   created_at: number
   expires_at: number
 }
@@ -259,6 +277,16 @@ export const AnswerQuestionInput = v.object({
 export type AnswerQuestionInput = v.InferOutput<typeof AnswerQuestionInput>
 
 export const ReadMcpResourceQuery = v.object({ uri: v.pipe(line(4096), v.minLength(1, 'must not be empty')) })
+
+/** What is typed so far of one argument of a prompt, or of one part of a resource template. */
+export const CompleteMcpInput = v.object({
+  prompt: v.optional(line(1000)),
+  template: v.optional(line(4096)),
+  argument: v.object({ name: line(1000), value: line(4096) }),
+  /** The other arguments as they stand. */
+  arguments: v.optional(v.record(v.string(), line(4096), 'must be a group of names and texts'), {}),
+})
+export type CompleteMcpInput = v.InferOutput<typeof CompleteMcpInput>
 
 export const GetMcpPromptInput = v.object({
   arguments: v.optional(v.record(v.string(), line(100_000), 'must be a group of names and texts'), {}),

@@ -8,12 +8,12 @@ import type {
   ElicitRequest,
   ElicitResult,
   GetPromptResult,
-  Prompt,
+  Prompt as ListedPrompt,
   ReadResourceResult,
   Resource,
   ResourceTemplate,
 } from '@modelcontextprotocol/sdk/types.js'
-import type { McpTransport } from '../../shared/mcp.ts'
+import type { CompleteMcpInput, McpTransport } from '../../shared/mcp.ts'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { Fetch } from './guarded-fetch.ts'
@@ -31,7 +31,10 @@ export type Target = {
 
 /** What a server may ask of us, and tell us. Left out: the server is told that we can't do it. */
 export type Hooks = {
+  /** Its tools or its prompts are others than before. */
   onToolsChanged: () => void
+  /** What a person was sent to do on a page of the server's own is done. */
+  onElicited?: ((elicitationId: string) => void) | undefined
   /** The connection ended without having been closed by us. */
   onLost: (error: Error) => void
   onLine: (line: string) => void
@@ -57,9 +60,13 @@ export type ListedTool = {
   annotations?: Record<string, unknown> | undefined
 }
 
+export type { ListedPrompt }
+
 /** One live connection. Its calls throw what the SDK throws; `close` waits until no process is left. */
 export type Connection = {
-  about: McpAbout
+  about: Pick<McpAbout, 'name' | 'version' | 'protocol'>
+  /** Whether it said that it has something to read. */
+  hasResources: boolean
   listTools(timeoutMs: number): Promise<ListedTool[]>
   call(
     tool: string,
@@ -69,7 +76,9 @@ export type Connection = {
   /** Empty where the server has none. */
   resources(timeoutMs: number): Promise<{ resources: Resource[]; templates: ResourceTemplate[] }>
   readResource(uri: string, timeoutMs: number): Promise<ReadResourceResult>
-  prompts(timeoutMs: number): Promise<Prompt[]>
+  prompts(timeoutMs: number): Promise<ListedPrompt[]>
+  /** Values that begin like what is typed; none where the server does not help. */
+  complete(input: CompleteMcpInput, timeoutMs: number): Promise<string[]>
   getPrompt(name: string, args: Record<string, string>, timeoutMs: number): Promise<GetPromptResult>
   close(): Promise<void>
 }
@@ -77,6 +86,7 @@ export type Connection = {
 /** A server whose list of tools has no end is cut here. */
 const MAX_TOOLS = 500
 const MAX_PAGES = 50
+const MAX_COMPLETIONS = 100
 
 /**
  * Starts or reaches a server and shakes hands. The SDK is loaded here, on first use: it is half of the program's size.
@@ -132,7 +142,7 @@ async function shakeHands(
     capabilities: {
       ...(target.roots.length > 0 ? { roots: {} } : {}),
       ...(sample ? { sampling: {} } : {}),
-      ...(elicit ? { elicitation: { form: { applyDefaults: true } } } : {}),
+      ...(elicit ? { elicitation: { form: { applyDefaults: true }, url: {} } } : {}),
     },
   })
   if (target.roots.length > 0) {
@@ -145,6 +155,11 @@ async function shakeHands(
   }
   if (elicit) client.setRequestHandler(types.ElicitRequestSchema, ({ params }, { signal }) => elicit(params, signal))
   client.setNotificationHandler(types.ToolListChangedNotificationSchema, () => hooks.onToolsChanged())
+  client.setNotificationHandler(types.PromptListChangedNotificationSchema, () => hooks.onToolsChanged())
+  client.setNotificationHandler(
+    types.ElicitationCompleteNotificationSchema,
+    ({ params }) => hooks.onElicited?.(params.elicitationId),
+  )
   client.setNotificationHandler(
     types.LoggingMessageNotificationSchema,
     ({ params }) => hooks.onLine(typeof params.data === 'string' ? params.data : JSON.stringify(params.data) ?? ''),
@@ -183,6 +198,8 @@ function connected(
       protocol: transport.protocolVersion ?? types.LATEST_PROTOCOL_VERSION,
     },
 
+    hasResources: client.getServerCapabilities()?.resources !== undefined,
+
     async listTools(timeoutMs) {
       if (!client.getServerCapabilities()?.tools) return []
       const tools: ListedTool[] = []
@@ -215,6 +232,17 @@ function connected(
     async prompts(timeoutMs) {
       if (!client.getServerCapabilities()?.prompts) return []
       return (await client.listPrompts({}, { timeout: timeoutMs })).prompts.slice(0, MAX_TOOLS)
+    },
+
+    async complete({ prompt, template, argument, arguments: others }, timeoutMs) {
+      if (!client.getServerCapabilities()?.completions) return []
+      const ref = prompt === undefined
+        ? { type: 'ref/resource' as const, uri: template ?? '' }
+        : { type: 'ref/prompt' as const, name: prompt }
+      const { completion } = await client.complete({ ref, argument, context: { arguments: others } }, {
+        timeout: timeoutMs,
+      })
+      return completion.values.slice(0, MAX_COMPLETIONS)
     },
 
     getPrompt: (name, args, timeoutMs) => client.getPrompt({ name, arguments: args }, { timeout: timeoutMs }),

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { GetMcpPromptInput, ReadMcpResourceQuery } from '../../shared/mcp.ts'
+import { CompleteMcpInput, GetMcpPromptInput, ReadMcpResourceQuery } from '../../shared/mcp.ts'
 import type { AppEnv } from '../http/env.ts'
 import { operation } from '../http/operation.ts'
 import type { McpClients } from './service.ts'
@@ -34,6 +34,28 @@ export const mcpContentRoutes = (mcp: McpClients) =>
       },
     )
     .get(
+      '/api/mcp-prompts',
+      operation({
+        id: 'listKnownMcpPrompts',
+        summary: 'Prompts of all servers as they were when last connected; starts none',
+        scope: 'converse',
+        returns: '{prompts}',
+      }),
+      (c) => c.json({ prompts: mcp.knownPrompts() }),
+    )
+    .post(
+      '/api/mcps/:name/complete',
+      operation({
+        id: 'completeMcpArgument',
+        summary: 'What an argument of a prompt, or a part of a resource template, may become',
+        scope: 'chat',
+        body: CompleteMcpInput,
+        returns: '{values}',
+        errors: ['invalid_input', 'not_found', 'conflict', 'bad_gateway'],
+      }),
+      async (c) => c.json({ values: await mcp.complete(c.req.param('name'), c.req.valid('json')) }),
+    )
+    .get(
       '/api/mcps/:name/prompts',
       operation({
         id: 'listMcpPrompts',
@@ -45,7 +67,7 @@ export const mcpContentRoutes = (mcp: McpClients) =>
       async (c) => c.json({ prompts: await mcp.prompts(c.req.param('name')) }),
     )
     .post(
-      '/api/mcps/:name/prompts/:prompt',
+      '/api/mcps/:name/prompts/:prompt{.+}',
       operation({
         id: 'getMcpPrompt',
         summary: 'A prompt with its arguments filled in',

@@ -41,7 +41,7 @@ export const marketplaceRoutes = (mcp: McpClients) =>
       operation({
         id: 'installFromMarketplace',
         summary: 'Add a server of the registry',
-        description: '409 carries suggested_name when the name is taken.',
+        description: '409 carries suggested_name when the name is taken. dry_run answers 200 and adds nothing.',
         scope: 'admin',
         body: InstallMcpInput,
         status: 201,
@@ -50,7 +50,8 @@ export const marketplaceRoutes = (mcp: McpClients) =>
       }),
       async (c) => {
         try {
-          return c.json({ ok: true, mcp: await mcp.install(c.var.caller, c.req.valid('json')) }, 201)
+          const input = c.req.valid('json')
+          return c.json({ ok: true, mcp: await mcp.install(c.var.caller, input) }, input.dry_run ? 200 : 201)
         } catch (error) {
           if (!(error instanceof NameTaken)) throw error
           const told = problem(error, c.req.path, c.var.requestId)

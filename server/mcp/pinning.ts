@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto'
-import type { ListedTool } from './connect.ts'
-import type { McpDefinition, StoredMcpTool } from './store.ts'
+import type { ListedPrompt, ListedTool } from './connect.ts'
+import type { McpDefinition, McpPromptDefinition, StoredMcpTool } from './store.ts'
 
 const MAX_NAME = 128
 const MAX_TITLE = 200
 /** A description goes to the model with every message. */
 const MAX_DESCRIPTION = 4000
 const MAX_SCHEMA = 32_768
+const MAX_PROMPTS = 100
+const MAX_ARGUMENTS = 30
+/** People read it in a menu. */
+const MAX_PROMPT_TEXT = 500
 
 /** Order and spelling of keys do not count: only what is said. */
 export function hashOf(definition: McpDefinition): string {
@@ -49,6 +53,21 @@ export function learnTools(
 }
 
 export const isChanged = (tool: StoredMcpTool): boolean => tool.accepted_hash !== tool.hash
+
+/** Prompts as a menu can show them; what has no usable name is left out. */
+export const promptsOf = (listed: ListedPrompt[]): McpPromptDefinition[] =>
+  listed.filter(({ name }) => name !== '' && name.length <= MAX_NAME).slice(0, MAX_PROMPTS).map((prompt) => ({
+    name: prompt.name,
+    title: clean(prompt.title ?? '').slice(0, MAX_TITLE) || null,
+    description: clean(prompt.description ?? '').slice(0, MAX_PROMPT_TEXT),
+    arguments: (prompt.arguments ?? []).filter(({ name }) => name.length <= MAX_NAME).slice(0, MAX_ARGUMENTS).map(
+      (argument) => ({
+        name: argument.name,
+        description: clean(argument.description ?? '').slice(0, MAX_PROMPT_TEXT),
+        required: argument.required === true,
+      }),
+    ),
+  }))
 
 /** Undefined for what no model could use: names and schemas without measure. */
 function definitionOf(tool: ListedTool): McpDefinition | undefined {

@@ -135,6 +135,18 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
       }),
       async (c) => c.json({ ok: true, mcp: await mcp.start(c.req.param('name')) }),
     )
+    .post(
+      '/api/mcps/:name/restart',
+      operation({
+        id: 'restartMcp',
+        summary: 'Connect to a server anew',
+        description: 'Calls under way end on the old connection. A program is started again.',
+        scope: 'admin',
+        returns: '{ok, mcp}',
+        errors: ['not_found', 'conflict', 'bad_gateway'],
+      }),
+      async (c) => c.json({ ok: true, mcp: await mcp.restart(c.var.caller, c.req.param('name')) }),
+    )
     .put(
       '/api/mcps/:name/tools/:tool{.+}',
       operation({
@@ -160,7 +172,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
       '/api/mcp-questions',
       operation({
         id: 'listMcpQuestions',
-        summary: 'Forms that servers want filled in, of your conversations',
+        summary: 'What servers ask of you in the middle of a call: forms to fill in, pages to visit',
         scope: 'read',
         returns: '{questions}',
       }),
@@ -170,7 +182,8 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
       '/api/mcp-questions/:id',
       operation({
         id: 'answerMcpQuestion',
-        summary: 'Fill in, decline or cancel such a form',
+        summary: 'Answer, decline or cancel such a question',
+        description: 'content is the filled-in form; a page to visit is accepted without it.',
         scope: 'chat',
         body: AnswerQuestionInput,
         returns: '{ok}',

@@ -1,4 +1,4 @@
-import type { Mcp, McpTool } from '../../shared/mcp.ts'
+import type { Mcp, McpPrompt, McpTool } from '../../shared/mcp.ts'
 import { notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
 import type { LiveState } from './pool.ts'
@@ -35,6 +35,11 @@ export async function createRows(deps: {
     toolsOf: (server: string): StoredMcpTool[] => tools.filter((tool) => tool.server === server),
     offered: (): Tool[] => build().tools,
     shown: (): McpTool[] => build().shown,
+    /** Prompts of the servers that are switched on. */
+    prompts: (): McpPrompt[] =>
+      servers.filter(({ enabled }) => enabled).flatMap(({ name, about }) =>
+        (about?.prompts ?? []).map((prompt) => ({ server: name, ...prompt }))
+      ),
     specOf: (row: StoredMcp): McpSpec => JSON.parse(deps.secrets.open(row.sealed)) as McpSpec,
 
     /** Reads again what was written. */
@@ -75,9 +80,11 @@ export async function createRows(deps: {
         updated_at: row.updated_at / 1000,
         updated_at_iso: new Date(row.updated_at).toISOString(),
         ...live,
-        server: row.about,
+        server: row.about && { name: row.about.name, version: row.about.version, protocol: row.about.protocol },
         tool_count: own.length,
         changed_tools: own.filter(isChanged).length,
+        prompt_count: row.about?.prompts?.length ?? 0,
+        has_resources: row.about?.resources === true,
       }
     },
   }

@@ -8,7 +8,7 @@ import { connect, type Connection, explain, type Hooks } from './connect.ts'
 import type { McpDeps } from './deps.ts'
 import { type Fetch, guardedFetch } from './guarded-fetch.ts'
 import { createOrphans, MARK } from './orphans.ts'
-import { learnTools } from './pinning.ts'
+import { learnTools, promptsOf } from './pinning.ts'
 import { createPool } from './pool.ts'
 import type { createQuestions } from './questions.ts'
 import { resultText } from './result.ts'
@@ -73,6 +73,7 @@ export function createRunning(
       ...hooks,
       onLine: lineLog(log, row.name),
       elicit: (params, asked) => questions.ask(row.name, callerOf(row.name), params, asked),
+      onElicited: (id) => questions.done(row.name, id),
       ...(allow_sampling ? { sample: (params, asked) => deps.sampling(row.name, params, asked) } : {}),
     }, {
       runtime: await currentRuntime(),
@@ -88,13 +89,16 @@ export function createRunning(
 
   async function learn({ name }: StoredMcp, connection: Connection): Promise<void> {
     const listed = await connection.listTools(settings().start_timeout_seconds * 1000)
+    const prompts = promptsOf(await connection.prompts(settings().start_timeout_seconds * 1000).catch(() => []))
     const row = rows().find(name)
     if (!row) return
+    const about = { ...connection.about, prompts, resources: connection.hasResources }
     const known = rows().toolsOf(name)
     const { tools, refused } = learnTools(name, listed, known, row.about === null)
     const same = JSON.stringify(tools) === JSON.stringify(known)
     if (!same) await store.replaceTools(name, tools)
-    if (JSON.stringify(row.about) !== JSON.stringify(connection.about)) await store.note(name, connection.about)
+    const sameAbout = JSON.stringify(row.about) === JSON.stringify(about)
+    if (!sameAbout) await store.note(name, about)
     await rows().refresh()
     const news = tools.filter((tool) => known.find((before) => before.name === tool.name)?.hash !== tool.hash)
     if (row.about !== null && news.length > 0) {
@@ -105,7 +109,7 @@ export function createRunning(
     if (refused.length > 0) {
       log.warn(`mcp.${name}`, 'Tools were left out: a name twice, or too long a name or schema', { tools: refused })
     }
-    if (!same) changed(name)
+    if (!same || !sameAbout) changed(name)
   }
 
   async function call(tool: StoredMcpTool, args: Record<string, unknown>, context: ToolContext): Promise<ToolOutput> {
@@ -121,7 +125,12 @@ export function createRunning(
           `${tool.name} of ${tool.server} changed or is gone since this call was made. Look at it anew.`,
         )
       }
-      return connection.call(tool.name, args, { signal: context.signal, timeoutMs })
+      const run = () => connection.call(tool.name, args, { signal: context.signal, timeoutMs })
+      return run().catch(async (error: unknown) => {
+        // It did nothing yet, for somebody has to visit a page of it first.
+        if (await questions.visit(tool.server, context, error)) return await run()
+        throw error
+      })
     }
     const active = calling.get(tool.server) ?? new Set()
     calling.set(tool.server, active.add(context))

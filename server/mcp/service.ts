@@ -1,4 +1,4 @@
-import type { ImportMcpInput, InstallMcpInput, Mcp, McpImport, McpTool } from '../../shared/mcp.ts'
+import type { CompleteMcpInput, ImportMcpInput, InstallMcpInput, Mcp, McpImport, McpTool } from '../../shared/mcp.ts'
 import type { Caller } from '../auth/principal.ts'
 import type { Tool } from '../tools/tool.ts'
 import type { Db } from '../db/open.ts'
@@ -47,6 +47,14 @@ export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
       await running.start(name)
       return servers.get(name)
     },
+    /** A new connection from the next call on; calls under way end on the old one. */
+    restart: async (caller: Caller, name: string): Promise<Mcp> => {
+      rows().get(name)
+      pool.drop(name)
+      await deps.audit({ caller, action: 'mcp.restarted', target: name, detail: {} })
+      await running.start(name)
+      return servers.get(name)
+    },
 
     /** For the one list of tools. A server that was never connected is asked for its tools meanwhile. */
     offered(): Tool[] {
@@ -62,6 +70,10 @@ export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
     readResource: (name: string, uri: string) =>
       running.ask(name, (connection, ms) => connection.readResource(uri, ms)),
     prompts: (name: string) => running.ask(name, (connection, ms) => connection.prompts(ms)),
+    /** Prompts as they are known, for a menu: no server is asked. */
+    knownPrompts: () => rows().prompts(),
+    complete: (name: string, input: CompleteMcpInput) =>
+      running.ask(name, (connection, ms) => connection.complete(input, ms)),
     getPrompt: (name: string, prompt: string, args: Record<string, string>) =>
       running.ask(name, (connection, ms) => connection.getPrompt(prompt, args, ms)),
 
@@ -92,10 +104,8 @@ export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
     export: () => exportServers(servers.list()),
 
     async install(caller: Caller, input: InstallMcpInput): Promise<Mcp> {
-      return await servers.create(
-        caller,
-        await marketplace.toServer(input, (name) => servers.list().some((row) => row.name === name)),
-      )
+      const found = await marketplace.toServer(input, (name) => servers.list().some((row) => row.name === name))
+      return input.dry_run ? servers.preview(found) : await servers.create(caller, found)
     },
 
     signIn: {

@@ -17,7 +17,21 @@ export type McpSettings = {
 }
 
 /** What a server says of itself when it is connected. */
-export type McpAbout = { name: string; version: string; protocol: string }
+export type McpAbout = {
+  name: string
+  version: string
+  protocol: string
+  /** Missing where it was last connected before this was kept. */
+  prompts?: McpPromptDefinition[]
+  resources?: boolean
+}
+
+export type McpPromptDefinition = {
+  name: string
+  title: string | null
+  description: string
+  arguments: { name: string; description: string; required: boolean }[]
+}
 
 /** What a server says of one of its tools. */
 export type McpDefinition = {

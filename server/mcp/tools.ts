@@ -39,6 +39,7 @@ export function toolsOf(
         enabled: tool.enabled,
         changed,
         accepted_description: changed ? tool.accepted?.description ?? null : null,
+        accepted_input_schema: changed ? tool.accepted?.input_schema ?? null : null,
       })
       if (!server.enabled || !tool.enabled) continue
       tools.push({
