@@ -46,3 +46,36 @@ describe('a method that a path does not take', () => {
     assert.equal((await options('/api/nothing', preflight)).status, 204)
   })
 })
+
+describe('a refused field', () => {
+  const refused = async (path: string, init: Parameters<TestApp['request']>[1] = {}) => {
+    const response = await app.request(path, init)
+    assert.equal(response.status, 400, path)
+    return (await response.json() as Problem).detail
+  }
+
+  it('is named, and what to send instead is said in our words', async () => {
+    await app.ask('words', 'hello')
+    const post = (path: string, json: unknown) => refused(path, { method: 'POST', json })
+    assert.equal(
+      await refused('/api/sessions/words/messages?before=zzz'),
+      'before: must look like run-msg-123, as in nextCursor',
+    )
+    assert.equal(await refused('/api/files?path='), 'path: must not be empty')
+    assert.equal(await refused('/api/files'), 'path: is missing')
+    assert.equal(await refused('/api/sessions?limit=0'), 'limit: must be at least 1')
+    assert.equal(
+      await post('/api/sessions', { queue_policy: 'lifo' }),
+      'queue_policy: must be fifo, merge or interrupt',
+    )
+    assert.equal(await post('/api/sessions', { title: 7 }), 'title: must be text')
+    assert.equal(await post('/api/sessions', { title: 'x'.repeat(201) }), 'title: must have at most 200 characters')
+    assert.equal(await post('/api/sessions', []), 'body: must be an object')
+    assert.equal(await post('/api/sessions/words/messages', {}), 'text: is missing')
+    const attachments = Array.from({ length: 33 }, () => ({ path: '/x' }))
+    assert.equal(
+      await post('/api/sessions/words/messages', { text: 'x', attachments }),
+      'attachments: must have at most 32 entries',
+    )
+  })
+})

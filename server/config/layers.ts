@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import * as v from 'valibot'
 import { Config, type ConfigProblem, type Origin } from '../../shared/config.ts'
+import { messageOf } from '../http/refusal-words.ts'
 import type { Environment } from './environment.ts'
 import type { Position } from './document.ts'
 import { coerce, isSecretPath, knownKeys, schemaAt } from './schema.ts'
@@ -73,8 +74,8 @@ export function layer(sources: Sources): Layered {
     for (const issue of result.issues.slice(0, 50)) {
       const path = (issue.path ?? []).map((step) => String(step.key))
       const entry = path.map((_, i) => names.get(path.slice(0, i + 1).join('.'))).find((found) => found)
-      if (!entry) fileProblem('error', path, readable(issue.message))
-      else problems.push({ ...outside(entry), message: `${entry.name}: ${readable(issue.message)}` })
+      if (!entry) fileProblem('error', path, readable(issue))
+      else problems.push({ ...outside(entry), message: `${entry.name}: ${readable(issue)}` })
     }
     return { config: undefined, origins, problems }
   }
@@ -92,9 +93,8 @@ export function readDotenv(path: string): Environment {
   }
 }
 
-/** valibot's own words for a wrong type, in ours. */
-const readable = (message: string): string =>
-  message.replace(/^Invalid type: Expected Object but received.*/, 'must be a group of settings')
+const readable = (issue: v.BaseIssue<unknown>): string =>
+  issue.kind === 'schema' && issue.expected === 'Object' ? 'must be a group of settings' : messageOf(issue)
 
 const outside = (entry: Entry): ConfigProblem => ({
   severity: 'error',

@@ -1,8 +1,9 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import * as v from 'valibot'
 import { can, demand, type Scope } from '../auth/principal.ts'
-import { AppError, type ErrorCode, type FieldError } from '../errors.ts'
+import { AppError, type ErrorCode, type FieldError, invalid } from '../errors.ts'
 import type { AppEnv } from './env.ts'
+import { messageOf } from './refusal-words.ts'
 import { endSignals } from './stream-signal.ts'
 
 type Schema = v.GenericSchema<unknown, unknown>
@@ -66,6 +67,8 @@ export function operation<B extends Schema | undefined = undefined, Q extends Sc
 }
 
 function check(schema: Schema, value: unknown, where: string): object {
+  // The validator takes a list for an object whose fields may all be left out.
+  if (Array.isArray(value) && schema.type.endsWith('object')) throw invalid(where, 'must be an object')
   const result = v.safeParse(schema, value, { abortPipeEarly: true })
   if (result.success) return result.output as object
   const errors: FieldError[] = result.issues.slice(0, 20).map((issue) => ({
@@ -81,12 +84,6 @@ function demandScope(scope: OperationDoc['scope'], c: Context<AppEnv>): void {
   if (scope === 'public' || scope === 'any') return
   if (scope === 'converse') return can(c.var.caller, 'chat') ? undefined : demand(c.var.caller, 'read')
   demand(c.var.caller, scope)
-}
-
-/** The validator has no words of ours for a field that is missing, or that it does not know. */
-export function messageOf({ message, expected }: v.BaseIssue<unknown>): string {
-  if (!message.startsWith('Invalid key:')) return message
-  return expected === 'never' ? 'is not known here; leave it out' : 'is missing'
 }
 
 const MAX_DEPTH = 64

@@ -21,6 +21,11 @@ export const Offset = v.optional(
   v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'must be an offset of the event log'), v.transform(Number)),
 )
 
+/** A message id in a query; `nextCursor` of a transcript is one. */
+export const MessageId = v.optional(
+  v.pipe(v.string(), v.regex(/^(run-msg-)?\d{1,15}$/, 'must look like run-msg-123, as in nextCursor')),
+)
+
 /** The session id of the path, which clients choose and strangers may probe. */
 export function sessionIdOf(c: Context): string {
   const id = v.safeParse(SessionId, c.req.param('id'))

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { AppError } from '../errors.ts'
+import { defineTool } from '../tools/define.ts'
 import type { Tool } from '../tools/tool.ts'
 import type { Sessions } from './service.ts'
 
@@ -9,7 +9,7 @@ const SearchInput = v.object({
 })
 
 /** What a model may do with past conversations. */
-export const sessionTools = (sessions: Pick<Sessions, 'search'>): Tool[] => [{
+export const sessionTools = (sessions: Pick<Sessions, 'search'>): Tool[] => [defineTool({
   name: 'sessions.search',
   description: 'Full-text search over past conversations. Returns the session, who spoke, when, and the passage.',
   effect: 'read',
@@ -22,10 +22,8 @@ export const sessionTools = (sessions: Pick<Sessions, 'search'>): Tool[] => [{
     required: ['query'],
     additionalProperties: false,
   },
-  async run(input, { caller, session_id }) {
-    const parsed = v.safeParse(SearchInput, input)
-    if (!parsed.success) throw new AppError('invalid_input', `sessions.search: ${parsed.issues[0].message}`)
-    const { query, limit } = parsed.output
+  input: SearchInput,
+  async run({ query, limit }, { caller, session_id }) {
     const found = await sessions.search(caller, query, limit + 5)
     const results = found.filter((result) => result.session_id !== session_id).slice(0, limit).map((result) => ({
       session_id: result.session_id,
@@ -35,6 +33,6 @@ export const sessionTools = (sessions: Pick<Sessions, 'search'>): Tool[] => [{
       // oxlint-disable-next-line no-control-regex
       passage: result.snippet.replace(/[\x02\x03]/g, ''),
     }))
-    return { ok: true, text: JSON.stringify({ results }) }
+    return { results }
   },
-}]
+})]

@@ -9,7 +9,7 @@ import { operation } from '../http/operation.ts'
 import { type SseFrame, sseResponse } from '../http/sse.ts'
 import { streamSignal } from '../http/stream-signal.ts'
 import { frameOf, joinFrames } from './frames.ts'
-import { Offset, resumeFrom, sessionIdOf, wholeNumber } from './route-input.ts'
+import { MessageId, Offset, resumeFrom, sessionIdOf, wholeNumber } from './route-input.ts'
 import type { Sessions } from './service.ts'
 
 const MAX_WAIT_SECONDS = 900
@@ -70,7 +70,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         description:
           '`offset` is where to follow the events from; `open` holds the events so far of turns that are still open.',
         scope: 'converse',
-        query: v.object({ limit: wholeNumber(50, 200), before: v.optional(v.string()) }),
+        query: v.object({ limit: wholeNumber(50, 200), before: MessageId }),
         returns: '{messages: RunMessage[], nextCursor, offset, open: TurnEvent[]}',
         errors: ['invalid_input', 'not_found'],
       }),

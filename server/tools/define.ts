@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { invalid } from '../errors.ts'
-import { messageOf } from '../http/operation.ts'
+import { messageOf } from '../http/refusal-words.ts'
 import type { Tool, ToolContext } from './tool.ts'
 
 /**

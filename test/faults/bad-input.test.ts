@@ -42,6 +42,9 @@ const TRICKS = [
 
 const JUNK: unknown[] = [null, 12.5, -1, 'x', '', true, [], {}, [[]], { a: 1 }, 'x'.repeat(100_000), '\ud800', 'a\0b']
 
+/** Words of the validator, which tell a caller nothing. */
+const VALIDATOR = /Invalid [\w ]+: (Expected|Received)/
+
 const encoder = new TextEncoder()
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth)
 
@@ -83,6 +86,7 @@ describe('bad input', () => {
     assert.ok(statuses ? statuses.includes(status) : status >= 400 && status < 500, what)
     const problem = JSON.parse(text) as Problem
     assert.ok(JSON.stringify(problem).length > 20, what)
+    assert.doesNotMatch(text, VALIDATOR, what)
     return problem
   }
 
@@ -154,6 +158,7 @@ describe('bad input', () => {
         for (const trick of TRICKS) {
           const to = { ...route, path: `${plain(route.path)}?${name}=${trick}` }
           const { status, text } = await answer(to, route.doc.body ? send('{}') : {})
+          assert.doesNotMatch(text, VALIDATOR)
           // The marketplace lies elsewhere: not reaching it is no fault of the input.
           const unreached = status === 502 && route.path.startsWith('/api/marketplace/')
           assert.ok(
