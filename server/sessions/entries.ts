@@ -38,7 +38,9 @@ export function createEntries() {
   let bySession = new Map<number, Entry[]>()
   /** Everything published after this offset is in memory. */
   let start = Infinity
-  let held: { from: number; sids: ReadonlySet<number> } | undefined
+  let held: { from: number; sids: ReadonlySet<number>; over: Promise<void>; end(): void } | undefined
+  /** Commits that each session had since its events were last trimmed. */
+  let commits = new Map<number, number>()
   const waitingBySession = new Map<number, Set<() => void>>()
   const waitingForAll = new Set<() => void>()
   let closed = false
@@ -55,6 +57,7 @@ export function createEntries() {
     all = all.slice(-KEEP)
     start = gone.at(-1)!.offset
     bySession = new Map()
+    commits = new Map()
     for (const entry of all) {
       const list = bySession.get(entry.sid)
       if (list) list.push(entry)
@@ -83,14 +86,27 @@ export function createEntries() {
       if (all.length > 2 * KEEP) trim()
       if (!held) wake(entry.sid)
     },
+    /** What follows is kept back until `release`: a commit of these sessions is on its way. */
     hold(from: number, sids: ReadonlySet<number>): void {
-      held = { from, sids }
+      let end = () => {}
+      const over = new Promise<void>((resolve) => end = resolve)
+      held = { from, sids, over, end }
     },
     release(): void {
       const was = held
       held = undefined
-      if (was) { for (const sid of new Set([...was.sids, ...waitingBySession.keys()])) wake(sid) }
+      if (!was) return
+      for (const sid of was.sids) commits.set(sid, (commits.get(sid) ?? 0) + 1)
+      for (const sid of new Set([...was.sids, ...waitingBySession.keys()])) wake(sid)
+      was.end()
     },
+    /** Resolves when no commit of the session is on its way, with a number that the next one changes. */
+    async settled(sid: number): Promise<number> {
+      while (held?.sids.has(sid)) await held.over
+      return commits.get(sid) ?? 0
+    },
+    /** Whether no commit of the session began since `settled` gave this number. */
+    isStill: (sid: number, since: number): boolean => !held?.sids.has(sid) && (commits.get(sid) ?? 0) === since,
     start: (): number => start,
     visibleHead: (newest: number): number => held ? Math.min(newest, held.from - 1) : newest,
     after(filter: Filter, cursor: number): Entry[] {

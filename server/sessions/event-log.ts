@@ -1,6 +1,7 @@
 import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
 import { unwritable } from '../db/sql-error.ts'
+import { AppError } from '../errors.ts'
 import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
 import type { Log } from '../system/log.ts'
 import { createEntries, type Entry, type Filter, type TurnRef } from './entries.ts'
@@ -36,6 +37,11 @@ export interface EventLog {
   follow(filter: Filter, after: number, signal: AbortSignal): AsyncGenerator<Entry[]>
   /** All events of a turn so far, committed or not, deltas joined. */
   turnEvents(turn: TurnRef): Promise<StoredEvent[]>
+  /**
+   * What `read` gives, when it told of one moment: it is run again if a commit of the session came meanwhile, for its
+   * queries, `turnEvents` and `head()` would each tell of another. Throws `unavailable` when it never holds still.
+   */
+  atRest<T>(sid: number, read: () => Promise<T>): Promise<T>
   /** The offset of the newest event; follow from here to see only what comes. */
   head(): number
   /** Whether a reader at this offset may have seen events that a crash took, or asks for another log. */
@@ -51,6 +57,8 @@ const RETRY_MS = 1000
 const CLOSE_MS = 3000
 /** Events of an open turn before its deltas are joined in memory. */
 const JOIN_AT = 2000
+/** Tries of a read to fall between two commits of its session; a commit takes about as long as a read. */
+const READS = 100
 
 /** The log over the local database; throws what the database throws at opening. */
 export async function createEventLog(
@@ -65,7 +73,11 @@ export async function createEventLog(
   const entries = createEntries()
   /** Every event of a turn that is open in this process. */
   const turns = new Map<string, StoredEvent[]>()
+  /** Turns whose events are being read, with what came to them since. */
+  const loading = new Map<string, { fresh: StoredEvent[]; all: Promise<StoredEvent[]> }>()
   let pending: { turn: TurnRef; event: StoredEvent }[] = []
+  /** What was pending before the commit that is on its way. */
+  let committing: typeof pending = []
   const jobs: Job[] = []
   let flushTimer: ReturnType<typeof setTimeout> | undefined
   let draining: Promise<void> | undefined
@@ -77,7 +89,10 @@ export async function createEventLog(
   }
 
   function remember({ turn, event }: { turn: TurnRef; event: StoredEvent }): void {
+    loading.get(turn.turn_id)?.fresh.push(event)
     const known = turns.get(turn.turn_id)
+    // Read from the database between its commit and now; whatever doesn't belong at the end is read anew.
+    if (known && known.at(-1)!.o >= event.o) return void turns.delete(turn.turn_id)
     if (known) known.push(event)
     // A long answer is held as text, not as the many events that it came in.
     if (known && known.length >= JOIN_AT) turns.set(turn.turn_id, coalesce(known))
@@ -127,6 +142,7 @@ export async function createEventLog(
         }
         // From here to the insert nothing awaits: what was handed out before these events is in this transaction.
         taken = pending
+        committing = taken
         pending = []
         for (const { turn, bodies } of works) for (const body of bodies) fresh.push(record(turn, body))
         if (fresh.length > 0) entries.hold(fresh[0]!.event.o, new Set(fresh.map(({ turn }) => turn.sid)))
@@ -137,6 +153,7 @@ export async function createEventLog(
     } catch (error) {
       entries.release()
       pending = [...taken, ...pending]
+      committing = []
       flushed.push(...waiting)
       for (const job of batch) job.reject(told(failed.find((item) => item.job === job)?.error ?? error))
       if (failed.some((item) => item.error === error)) return
@@ -144,6 +161,7 @@ export async function createEventLog(
       if (jobs.length === 0) await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       return
     }
+    committing = []
     for (const item of fresh) {
       remember(item)
       publish(item)
@@ -183,6 +201,19 @@ export async function createEventLog(
     if (!draining) flushTimer ??= setTimeout(() => void drain(), FLUSH_MS)
   }
 
+  /** The events of a turn from the database and from what is not in it yet. */
+  function load(turnId: string): Promise<StoredEvent[]> {
+    const fresh = [...committing, ...pending].filter(({ turn }) => turn.turn_id === turnId).map(({ event }) => event)
+    const all = store.turnEvents(undefined, turnId).then((stored) => {
+      const newest = stored.at(-1)?.o ?? 0
+      const all = [...stored, ...fresh.filter((event) => event.o > newest)]
+      if (all.length > 0 && all.at(-1)!.e.type !== 'turn_finished') turns.set(turnId, all)
+      return all
+    }).finally(() => loading.delete(turnId))
+    loading.set(turnId, { fresh, all })
+    return all
+  }
+
   return {
     append,
     commit: <T>(work: Work<T>) =>
@@ -220,16 +251,16 @@ export async function createEventLog(
     },
 
     async turnEvents(turn) {
-      const known = turns.get(turn.turn_id)
-      if (known) return coalesce(known)
-      const stored = await store.turnEvents(undefined, turn.turn_id)
-      const newest = stored.at(-1)?.o ?? 0
-      const all = [
-        ...stored,
-        ...pending.filter((p) => p.turn.turn_id === turn.turn_id && p.event.o > newest).map((p) => p.event),
-      ]
-      if (all.length > 0 && all.at(-1)!.e.type !== 'turn_finished') turns.set(turn.turn_id, all)
-      return coalesce(all)
+      return coalesce(turns.get(turn.turn_id) ?? await (loading.get(turn.turn_id)?.all ?? load(turn.turn_id)))
+    },
+
+    async atRest(sid, read) {
+      for (let attempt = 0; attempt < READS; attempt++) {
+        const moment = await entries.settled(sid)
+        const result = await read()
+        if (entries.isStill(sid, moment)) return result
+      }
+      throw new AppError('unavailable', 'The conversation changes faster than it can be read; try again')
     },
 
     head: () => entries.visibleHead(next - 1),

@@ -31,19 +31,19 @@ export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
      */
     async messages(caller: Caller, id: string, of: { limit: number; before?: string }) {
       const session = await own(caller, id)
-      const from = session.visible_from
-      for (let attempt = 0;; attempt++) {
+      return await events.atRest(session.sid, async () => {
         const offset = events.head()
         const open = of.before === undefined ? await turns.open(session.sid) : []
-        const rows = await store.messages(session.sid, { limit: of.limit + 1, before: parseMid(of.before), from })
-        const soFar = await eventsUpTo(session, open, offset)
-        // Rows and events must tell of the same moment; a turn that moved in between is read again.
-        const moved = of.before === undefined && !sameStates(open, await turns.open(session.sid))
-        if (moved && attempt < 20) continue
+        const rows = await store.messages(session.sid, {
+          limit: of.limit + 1,
+          before: parseMid(of.before),
+          from: session.visible_from,
+        })
         const page = rows.length > of.limit ? rows.slice(1) : rows
         const nextCursor = rows.length > of.limit ? `run-msg-${page[0]!.mid}` : null
+        const soFar = await eventsUpTo(session, open, offset)
         return { messages: page.map(toRunMessage), nextCursor, offset, open: soFar }
-      }
+      })
     },
 
     /** The newest messages as OpenAgent's clients read them. */
@@ -112,6 +112,3 @@ export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
     head: (): number => events.head(),
   }
 }
-
-const sameStates = (a: TurnRow[], b: TurnRow[]): boolean =>
-  a.length === b.length && a.every((turn, i) => turn.id === b[i]!.id && turn.state === b[i]!.state)

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { migrate } from '../db/migrate.ts'
+import { type Database, openDatabase } from '../db/open.ts'
+import { createLog } from '../system/logs.ts'
+import { expand, type StoredEvent } from './event-codec.ts'
+import { createEventLog, type EventLog } from './event-log.ts'
+
+const TURNS = 40
+
+describe('the event log', () => {
+  let home: string
+  let database: Database
+  const open = (): Promise<EventLog> =>
+    createEventLog({ kysely: database.kysely, log: createLog({ home, level: 'error' }), now: Date.now })
+  const ref = (turn: number) => ({ sid: 1, session_id: 's', handle: 'owner', turn_id: `t${turn}` })
+  const offsets = (events: StoredEvent[]): number[] => events.flatMap(expand).map((event) => event.o)
+  const text = (events: StoredEvent[]): string =>
+    events.map(({ e }) => (e.type === 'text' ? e.delta : e.type === 'turn_started' ? '<' : '>')).join('')
+
+  before(async () => {
+    home = await mkdtemp(join(tmpdir(), 'gatehouse-log-'))
+    database = await openDatabase({ url: pathToFileURL(join(home, 'log.db')).href })
+    await migrate(database)
+    await database.run(
+      "insert into sessions (handle, id, created_at, last_active_at, message_count) values ('owner', 's', 0, 0, 0)",
+      [],
+    )
+  })
+
+  after(async () => {
+    await database.close()
+    await rm(home, { recursive: true, force: true })
+  })
+
+  it('shows and keeps every event of a turn once, at whatever moment of a commit it is read first', async () => {
+    const log = await open()
+    const words = Array.from({ length: 30 }, (_, i) => `${i} `)
+    for (let turn = 0; turn < TURNS; turn++) {
+      await log.commit(() =>
+        Promise.resolve({
+          result: undefined,
+          turn: ref(turn),
+          events: [{ type: 'turn_started' as const, input: { text: 'hi' }, model: null }],
+        })
+      )
+      const reads: Promise<void>[] = []
+      for (const [i, delta] of words.entries()) {
+        log.append(ref(turn), [{ type: 'text', delta }])
+        // A commit of another turn is always on its way.
+        if (i % 3 === 0) void log.flush()
+        for (let wait = (turn + i) % 4; wait > 0; wait--) await nextTurn()
+        if (i < turn % 30) continue
+        const soFar = '<' + words.slice(0, i + 1).join('')
+        reads.push(
+          log.turnEvents(ref(turn)).then((events) => {
+            assert.ok(text(events).startsWith(soFar), `turn ${turn}: ${text(events)} misses what came before ${soFar}`)
+            assert.deepEqual(
+              offsets(events),
+              [...new Set(offsets(events))].sort((a, b) => a - b),
+              'each once, in order',
+            )
+          }),
+        )
+      }
+      await log.commit(() =>
+        Promise.resolve({
+          result: undefined,
+          turn: ref(turn),
+          events: [{ type: 'turn_finished' as const, state: 'completed' as const, text: words.join(''), model: null }],
+        })
+      )
+      await Promise.all(reads)
+    }
+    await log.close()
+    const again = await open()
+    for (let turn = 0; turn < TURNS; turn++) {
+      assert.equal(text(await again.turnEvents(ref(turn))), `<${words.join('')}>`, `turn ${turn}`)
+    }
+    await again.close()
+  })
+
+  it('lets what is read together tell of one moment, however many commits come between', async () => {
+    const log = await open()
+    let written = 0
+    let over = false
+    const writer = (async () => {
+      while (!over) {
+        await log.commit(async (tx) => {
+          await tx.updateTable('sessions').set({ message_count: ++written }).where('sid', '=', 1).execute()
+          return { result: undefined, turn: ref(1000), events: [{ type: 'notice' as const, text: `${written}` }] }
+        })
+        await sleep(2)
+      }
+    })()
+    const first = log.head()
+    while (written < 200) {
+      const [rows, head] = await log.atRest(1, async () => {
+        const head = log.head()
+        await nextTurn()
+        const [row] = await database.all<{ message_count: number }>('select message_count from sessions where sid = 1')
+        return [row!.message_count, head]
+      })
+      assert.equal(head - first, rows, 'as many events as rows')
+      await nextTurn()
+    }
+    over = true
+    await writer
+    await log.close()
+  })
+})
