@@ -40,10 +40,12 @@ export const MediaPayload = v.variant('source', [
 ], 'must be url or base64')
 export type MediaPayload = v.InferOutput<typeof MediaPayload>
 
+/** `thread_id`, as routing named it, is an addition of ours, for plugins whose chats have threads. */
 const SendMessage = v.object({
   type: v.literal('send_message'),
   request_id: text,
   chat_id: text,
+  thread_id: maybe(text),
   content: text,
   reply_to: maybe(text),
   inline_keyboard: maybe(InlineKeyboard),
@@ -52,6 +54,7 @@ const SendMedia = v.object({
   type: v.literal('send_media'),
   request_id: text,
   chat_id: text,
+  thread_id: maybe(text),
   media: MediaPayload,
   caption: maybe(text),
 })
