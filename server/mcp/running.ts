@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { ulid } from 'ulid'
 import { AppError } from '../errors.ts'
 import { currentRuntime } from '../runtime/current.ts'
+import { createOrphans, MARK } from '../runtime/orphans.ts'
 import type { ToolContext, ToolOutput } from '../tools/tool.ts'
 import { connect, type Connection, explain, type Hooks } from './connect.ts'
 import type { McpDeps } from './deps.ts'
 import { type Fetch, guardedFetch } from './guarded-fetch.ts'
-import { createOrphans, MARK } from './orphans.ts'
 import { learnTools, promptsOf } from './pinning.ts'
 import { createPool } from './pool.ts'
 import type { createQuestions } from './questions.ts'
@@ -40,7 +40,10 @@ export function createRunning(
   const { store, rows, log, bus, settings, questions } = deps
   const fetch = guardedFetch(deps.outbound)
   const workspace = join(deps.home, 'workspace')
-  const orphans = createOrphans(deps)
+  const orphans = createOrphans({
+    file: join(deps.home, 'mcp-children'),
+    onEnded: (pid) => log.warn('mcp.orphan', 'A program of an MCP server that outlived us was ended', { pid }),
+  })
   /** Calls under way by server, so that a question in the middle of one finds its conversation. */
   const calling = new Map<string, Set<ToolContext>>()
   const callerOf = (name: string): ToolContext | undefined => [...calling.get(name) ?? []].at(-1)

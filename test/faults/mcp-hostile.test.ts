@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
-import { createOrphans } from '../../server/mcp/orphans.ts'
 import { scripted, toolCall } from '../../server/models/providers/scripted.ts'
+import { createOrphans } from '../../server/runtime/orphans.ts'
 import type { Mcp, McpTool } from '../../shared/mcp.ts'
 import { type TestApp, testApp } from '../support/app.ts'
 import { isAlive, programs, until } from '../support/mcp-programs.ts'
@@ -165,7 +165,7 @@ describe('an MCP server that', () => {
     const marks = await readFile(join(first.home, 'mcp-children'), 'utf8')
     assert.match(marks, /^[0-9A-Z]{26}\n$/)
     // As after a kill: another process comes to the same home and finds the note and the programs.
-    await createOrphans({ home: first.home, log: { debug() {}, info() {}, warn() {}, error() {} } }).end()
+    await createOrphans({ file: join(first.home, 'mcp-children'), onEnded: () => {} }).end()
     for (const pid of pids) await until(async () => !await isAlive(pid) || undefined)
   })
 
