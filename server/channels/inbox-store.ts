@@ -1,0 +1,222 @@
+import { type Insertable, type Selectable, sql } from 'kysely'
+import type { Attachment } from '../../shared/turn-events.ts'
+import type { Db } from '../db/open.ts'
+import type { ChannelTables, Chat, Tx } from './tables.ts'
+
+/** What a rule adds to where a message goes. */
+export type RouteExtra = { model?: string; instructions?: string }
+/** A file on the platform's side. */
+export type RemoteMedia = { kind: string; url: string }
+
+export type InboxRow = Omit<Selectable<ChannelTables['channel_inbox']>, 'media' | 'attachment' | 'route'> & {
+  media: RemoteMedia | null
+  attachment: Attachment | null
+  route: RouteExtra | null
+}
+export type NewInbound = Omit<InboxRow, 'id' | 'ask_id' | 'attachment'>
+export type AskRow = Omit<Selectable<ChannelTables['channel_asks']>, 'route'> & { route: RouteExtra | null }
+export type InboxStore = ReturnType<typeof createInboxStore>
+
+/** What came in, and the questions that were made of it. */
+export function createInboxStore(database: Db) {
+  const db = database.withTables<ChannelTables>()
+  const inbox = () => db.selectFrom('channel_inbox').selectAll()
+  const asks = () => db.selectFrom('channel_asks').selectAll()
+
+  return {
+    /** Stores a message with the note that its writer was seen; false when it was here before. */
+    store: (row: NewInbound, inGroup: boolean): Promise<boolean> =>
+      db.transaction().execute(async (tx) => {
+        const { numInsertedOrUpdatedRows } = await tx.insertInto('channel_inbox').values(columns(row))
+          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).executeTakeFirstOrThrow()
+        if (numInsertedOrUpdatedRows !== 1n) return false
+        await seen(tx, row, inGroup)
+        return true
+      }),
+
+    known: async (channel: string, eventId: string): Promise<boolean> =>
+      await db.selectFrom('channel_inbox').select('id').where('channel', '=', channel).where('event_id', '=', eventId)
+        .executeTakeFirst() !== undefined,
+
+    /** Text of a message in a chat, for quoting. */
+    textOf: async (channel: string, chatId: string, messageId: string): Promise<string | undefined> =>
+      (await db.selectFrom('channel_inbox').select('text').where('channel', '=', channel).where('chat_id', '=', chatId)
+        .where('message_id', '=', messageId).limit(1).executeTakeFirst())?.text,
+
+    /** Messages that nobody took up yet. */
+    waiting: async (state: 'new' | 'command'): Promise<InboxRow[]> =>
+      (await inbox().where('state', '=', state).orderBy('id').execute()).map(toInbox),
+
+    /**
+     * Makes one question of what a person wrote and of the talk before it; undefined when nothing waits.
+     * `context` limits the talk: at most so many, none older.
+     */
+    take: (
+      who: Chat & { sender_id: string; session_id: string },
+      ask: { id: string; at: number },
+      context: { messages: number; since: number },
+    ): Promise<AskRow | undefined> =>
+      db.transaction().execute(async (tx) => {
+        const here = (state: 'new' | 'context') =>
+          tx.selectFrom('channel_inbox').selectAll().where('state', '=', state).where('channel', '=', who.channel)
+            .where('chat_id', '=', who.chat_id).where('thread_id', '=', who.thread_id)
+            .where('session_id', '=', who.session_id)
+        const mine = await here('new').where('sender_id', '=', who.sender_id).orderBy('id').execute()
+        const last = mine.at(-1)
+        if (!last) return undefined
+        const talk = await here('context').where('id', '<', last.id).orderBy('id', 'desc').execute()
+        const told = talk.filter((row) => row.at >= context.since).slice(0, context.messages)
+        const row: Selectable<ChannelTables['channel_asks']> = {
+          id: ask.id,
+          channel: who.channel,
+          chat_type: last.chat_type,
+          chat_id: who.chat_id,
+          thread_id: who.thread_id,
+          sender_id: who.sender_id,
+          sender_name: last.sender_name,
+          session_id: who.session_id,
+          route: last.route,
+          reply_to: last.message_id,
+          state: 'open',
+          attempt: 1,
+          turn_id: null,
+          created_at: ask.at,
+        }
+        await tx.insertInto('channel_asks').values(row).execute()
+        await mark(tx, [...mine, ...told].map(({ id }) => id), { state: 'turn', ask_id: ask.id })
+        await mark(tx, talk.filter((row) => !told.includes(row)).map(({ id }) => id), { state: 'done' })
+        return toAsk(row)
+      }),
+
+    /** What a question is made of, in order of arrival. */
+    messagesOf: async (askId: string): Promise<InboxRow[]> =>
+      (await inbox().where('ask_id', '=', askId).orderBy('id').execute()).map(toInbox),
+
+    /** Keeps a file that was fetched, or the words that stand for one that could not be. */
+    keepMedia: async (id: number, got: { attachment: Attachment | null; text: string }): Promise<void> =>
+      void await db.updateTable('channel_inbox').set({
+        media: null,
+        attachment: got.attachment && JSON.stringify(got.attachment),
+        text: got.text,
+      }).where('id', '=', id).execute(),
+
+    done: async (id: number, tx?: Tx): Promise<void> =>
+      void await (tx ?? db).updateTable('channel_inbox').set({ state: 'done' }).where('id', '=', id).execute(),
+
+    ask: async (id: string): Promise<AskRow | undefined> => {
+      const row = await asks().where('id', '=', id).executeTakeFirst()
+      return row && toAsk(row)
+    },
+
+    asks: async (state: 'open' | 'asked'): Promise<AskRow[]> =>
+      (await asks().where('state', '=', state).orderBy('id').execute()).map(toAsk),
+
+    asksOf: async (turnId: string, tx?: Tx): Promise<AskRow[]> =>
+      (await (tx ?? db).selectFrom('channel_asks').selectAll().where('turn_id', '=', turnId).orderBy('id').execute())
+        .map(toAsk),
+
+    asked: async (id: string, turnId: string): Promise<void> =>
+      void await db.updateTable('channel_asks').set({ state: 'asked', turn_id: turnId }).where('id', '=', id)
+        .where('state', '=', 'open').execute(),
+
+    /** Asks again what a stop of the server cut. */
+    again: async (tx: Tx, turnId: string): Promise<void> =>
+      void await tx.updateTable('channel_asks').set((e) => ({
+        state: 'open' as const,
+        turn_id: null,
+        attempt: e('attempt', '+', 1),
+      })).where('turn_id', '=', turnId).where('state', '=', 'asked').execute(),
+
+    /** Ends questions that a turn answers; false when that was done before. */
+    answered: async (tx: Tx, turnId: string, state: 'answered' | 'dropped'): Promise<boolean> => {
+      const result = await tx.updateTable('channel_asks').set({ state }).where('turn_id', '=', turnId)
+        .where('state', '=', 'asked').executeTakeFirst()
+      return result.numUpdatedRows > 0n
+    },
+
+    drop: async (id: string): Promise<void> =>
+      void await db.updateTable('channel_asks').set({ state: 'dropped' }).where('id', '=', id).execute(),
+
+    transaction: <T>(work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work),
+
+    counts: async (): Promise<Map<string, { messages: number; last: number }>> => {
+      const { rows } = await sql<{ channel: string; messages: number; last: number }>`
+        select channel, count(*) as messages, max(at) as last from channel_inbox group by channel`.execute(db)
+      return new Map(rows.map(({ channel, ...row }) => [channel, row]))
+    },
+
+    /** Forgets what is over and older; its text stays in the transcript of its session. */
+    forget: (before: number): Promise<void> =>
+      db.transaction().execute(async (tx) => {
+        await tx.deleteFrom('channel_inbox').where('at', '<', before).where('state', 'in', ['turn', 'done', 'record'])
+          .where(sql<boolean>`not exists (select 1 from channel_asks a
+            where a.id = channel_inbox.ask_id and a.state in ('open', 'asked'))`).execute()
+        await tx.deleteFrom('channel_asks').where('created_at', '<', before)
+          .where('state', 'in', ['answered', 'dropped']).execute()
+      }),
+  }
+}
+
+async function mark(
+  tx: Tx,
+  ids: number[],
+  change: { state: 'turn' | 'done'; ask_id?: string },
+): Promise<void> {
+  for (let at = 0; at < ids.length; at += 500) {
+    await tx.updateTable('channel_inbox').set(change).where('id', 'in', ids.slice(at, at + 500)).execute()
+  }
+}
+
+async function seen(tx: Tx, row: NewInbound, inGroup: boolean): Promise<void> {
+  await tx.insertInto('channel_people').values({
+    channel: row.channel,
+    person_id: row.sender_id,
+    name: row.sender_name,
+    disposition: null,
+    paired: 0,
+    trusted: 0,
+    messages: 1,
+    last_seen_at: row.at,
+  }).onConflict((conflict) =>
+    conflict.columns(['channel', 'person_id']).doUpdateSet((e) => ({
+      name: row.sender_name,
+      messages: e('channel_people.messages', '+', 1),
+      last_seen_at: row.at,
+    }))
+  ).execute()
+  if (!inGroup) return
+  await tx.insertInto('channel_groups').values({
+    channel: row.channel,
+    chat_id: row.chat_id,
+    allowed: null,
+    activation: null,
+    disposition: null,
+    messages: 1,
+    last_seen_at: row.at,
+  }).onConflict((conflict) =>
+    conflict.columns(['channel', 'chat_id']).doUpdateSet((e) => ({
+      messages: e('channel_groups.messages', '+', 1),
+      last_seen_at: row.at,
+    }))
+  ).execute()
+}
+
+const columns = ({ media, route, ...row }: NewInbound): Insertable<ChannelTables['channel_inbox']> => ({
+  ...row,
+  media: media && JSON.stringify(media),
+  route: route && JSON.stringify(route),
+  attachment: null,
+  ask_id: null,
+})
+
+const toInbox = (row: Selectable<ChannelTables['channel_inbox']>): InboxRow => ({
+  ...row,
+  media: row.media === null ? null : JSON.parse(row.media) as RemoteMedia,
+  attachment: row.attachment === null ? null : JSON.parse(row.attachment) as Attachment,
+  route: row.route === null ? null : JSON.parse(row.route) as RouteExtra,
+})
+
+const toAsk = (row: Selectable<ChannelTables['channel_asks']>): AskRow => ({
+  ...row,
+  route: row.route === null ? null : JSON.parse(row.route) as RouteExtra,
+})

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { lengthIn, splitText } from './split.ts'
+
+const words = (count: number): string => Array.from({ length: count }, (_, i) => `word${i}`).join(' ')
+
+describe('splitting a reply', () => {
+  it('leaves a short text as it is', () => assert.deepEqual(splitText('Hello', { size: 10, unit: 'utf16' }), ['Hello']))
+
+  it('says nothing of nothing', () => assert.deepEqual(splitText('  \n', { size: 10, unit: 'utf16' }), []))
+
+  it('keeps every part within the limit, in each unit, and loses no word', () => {
+    const text = `${words(200)} äöü 😀 ${'日本語 '.repeat(80)}\n\n${words(90)}`
+    for (const unit of ['utf16', 'chars', 'bytes'] as const) {
+      const parts = splitText(text, { size: 120, unit })
+      assert.ok(parts.every((part) => part !== '' && lengthIn(part, unit) <= 120), unit)
+      assert.equal(parts.join(' ').split(/\s+/).join(' '), text.split(/\s+/).join(' ').trim())
+    }
+  })
+
+  it('cuts between paragraphs before lines, and between lines before words', () => {
+    assert.deepEqual(splitText('first one\nsame\n\nsecond one here', { size: 24, unit: 'utf16' }), [
+      'first one\nsame',
+      'second one here',
+    ])
+    assert.deepEqual(splitText('first line\nsecond line', { size: 21, unit: 'utf16' }), ['first line', 'second line'])
+  })
+
+  it('closes a code fence and opens it again with its language', () => {
+    const code = Array.from({ length: 30 }, (_, i) => `  line(${i})`).join('\n')
+    const parts = splitText(`Look:\n\`\`\`ts\n${code}\n\`\`\`\nDone.`, { size: 120, unit: 'utf16' })
+    assert.ok(parts.length > 2)
+    for (const part of parts) {
+      assert.equal((part.match(/^```/gm) ?? []).length % 2, 0, part)
+      assert.ok(part.length <= 120)
+    }
+    assert.ok(parts[1]!.startsWith('```ts\n  line('), parts[1])
+    assert.ok(parts.at(-1)!.endsWith('Done.'))
+  })
+
+  it('leaves no empty code block behind', () => {
+    const parts = splitText(`\`\`\`\n${'a'.repeat(90)}\n\`\`\``, { size: 98, unit: 'utf16' })
+    for (const part of parts) assert.doesNotMatch(part, /^```\n*```$/)
+  })
+
+  it('does not cut a link, inline code, emphasis or an entity', () => {
+    for (const whole of ['[the report](https://example.org/a b)', '`npm run it`', '**very bold words**', '&amp;']) {
+      const parts = splitText(`${'x'.repeat(40)} ${'y'.repeat(45)} ${whole} and the end of it`, {
+        size: 100,
+        unit: 'utf16',
+      })
+      assert.ok(parts.some((part) => part.includes(whole)), `${whole}: ${JSON.stringify(parts)}`)
+    }
+  })
+
+  it('never cuts a sign in two, whatever its parts', () => {
+    const family = '👩‍👩‍👧‍👦'
+    const parts = splitText(family.repeat(40), { size: 50, unit: 'utf16' })
+    assert.ok(parts.every((part) => part.replaceAll(family, '') === ''))
+    const accents = splitText('é'.repeat(100), { size: 31, unit: 'bytes' })
+    assert.ok(accents.every((part) => !part.includes('�') && lengthIn(part, 'bytes') <= 31))
+  })
+
+  it('cuts a word that is longer than a message', () => {
+    assert.deepEqual(splitText('a'.repeat(25), { size: 14, unit: 'utf16' }).join(''), 'a'.repeat(25))
+  })
+
+  it('ends, also where not even one sign fits', () => {
+    assert.ok(splitText('👩‍👩‍👧‍👦'.repeat(3), { size: 5, unit: 'bytes' }).length > 0)
+  })
+})

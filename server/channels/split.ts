@@ -1,0 +1,128 @@
+import type { TextUnit } from '../../shared/channels.ts'
+
+/** The longest text that a platform takes as one message, in its own unit. */
+export type TextLimit = { size: number; unit: TextUnit }
+
+/** Of platforms whose plugin does not tell. */
+const KNOWN: Record<string, TextLimit> = {
+  telegram: { size: 4096, unit: 'utf16' },
+  discord: { size: 2000, unit: 'chars' },
+  slack: { size: 3500, unit: 'chars' },
+  whatsapp: { size: 4096, unit: 'chars' },
+  matrix: { size: 30_000, unit: 'bytes' },
+  irc: { size: 400, unit: 'bytes' },
+}
+const USUAL: TextLimit = { size: 4000, unit: 'utf16' }
+
+export const knownLimit = (platform: string): TextLimit => KNOWN[platform.toLowerCase()] ?? USUAL
+
+const encoder = new TextEncoder()
+
+/** The length of a text as the platform counts it. */
+export function lengthIn(text: string, unit: TextUnit): number {
+  if (unit === 'utf16') return text.length
+  if (unit === 'bytes') return encoder.encode(text).length
+  let count = 0
+  for (const _ of text) count++
+  return count
+}
+
+/**
+ * Cuts a Markdown text into messages. Cuts lie between paragraphs, else lines, else words; a code fence that is cut is
+ * closed and opened again; links, inline code, emphasis, HTML entities and what is one sign to the eye stay whole
+ * wherever they fit at all. No part is empty.
+ */
+export function splitText(text: string, { size, unit }: TextLimit): string[] {
+  const parts: string[] = []
+  let rest = text.trim()
+  let fence = ''
+  while (rest !== '') {
+    const opening = fence === '' ? '' : `${fence}\n`
+    if (lengthIn(opening + rest, unit) <= size) {
+      parts.push(opening + rest)
+      break
+    }
+    // Room for the closing fence is kept whether or not one turns out to be needed.
+    const room = size - lengthIn(opening, unit) - CLOSING.length
+    const cut = cutOf(rest, Math.max(1, room), unit, fence !== '')
+    const head = rest.slice(0, cut).trimEnd()
+    const open = fenceAfter(head, fence)
+    const part = opening + head + (open === '' ? '' : CLOSING)
+    if (head.trim() !== '') parts.push(part)
+    // Within code the indentation of the next line stays.
+    rest = open === '' ? rest.slice(cut).trimStart() : rest.slice(cut).replace(/^\n+/, '')
+    fence = open
+    if (fence !== '' && rest.trim() === '```') break
+  }
+  return parts
+}
+
+const CLOSING = '\n```'
+
+/** Where to cut so that what comes before has at most `room` units. */
+function cutOf(text: string, room: number, unit: TextUnit, inCode: boolean): number {
+  const end = endWithin(text, room, unit)
+  const window = text.slice(0, end + 1)
+  const spans = inCode ? [] : spansOf(text.slice(0, end + 2000))
+  const whole = (at: number): boolean => at > 0 && spans.every(([from, to]) => at <= from || at >= to)
+  // A cut in the first third would leave a message that is nearly empty.
+  const least = Math.floor(end / 3)
+  for (const breaks of ['\n\n', '\n', ' ']) {
+    for (let at = window.lastIndexOf(breaks); at > least; at = window.lastIndexOf(breaks, at - 1)) {
+      if (at <= end && whole(at)) return at
+    }
+  }
+  const span = spans.find(([from, to]) => from < end && to > end)
+  if (span && span[0] > least) return span[0]
+  return end
+}
+
+/** The last boundary between signs at which the text before fits. */
+function endWithin(text: string, room: number, unit: TextUnit): number {
+  let used = 0
+  let end = 0
+  for (const { segment } of signs.segment(text.slice(0, room + 64))) {
+    used += lengthIn(segment, unit)
+    if (used > room) break
+    end += segment.length
+  }
+  if (end > 0) return end
+  // One sign that is longer than a message: between code points, at least one.
+  for (const point of text) {
+    used = lengthIn(text.slice(0, end + point.length), unit)
+    if (used > room && end > 0) break
+    end += point.length
+  }
+  return end
+}
+
+const signs = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
+
+/** What must not be cut: links and images, inline code, emphasis, entities, addresses. */
+const SPANS = new RegExp(
+  [
+    '!?\\[[^\\]\\n]{0,500}\\]\\([^)\\n]{0,1500}\\)',
+    '`[^`\\n]{1,500}`',
+    '\\*\\*[^*\\n]{1,500}\\*\\*',
+    '__[^_\\n]{1,500}__',
+    '~~[^~\\n]{1,500}~~',
+    '(?<![\\w*])\\*[^*\\n ][^*\\n]{0,500}\\*',
+    'https?://[^\\s)>\\]]{1,1500}',
+    '&(?:#\\d{1,7}|#x[0-9a-fA-F]{1,6}|\\w{2,31});',
+  ].join('|'),
+  'g',
+)
+
+const spansOf = (text: string): [number, number][] =>
+  [...text.matchAll(SPANS)].map((match) => [match.index, match.index + match[0].length])
+
+/** The line that opened the code block in which a text ends; empty outside of code. */
+function fenceAfter(text: string, before: string): string {
+  let open = before
+  for (const line of text.split('\n')) {
+    const found = /^ {0,3}(```+)([^`]*)$/.exec(line)
+    if (!found) continue
+    open = open === '' ? `\`\`\`${found[2]!.trim().slice(0, 30)}` : ''
+  }
+  return open
+}
