@@ -42,11 +42,14 @@ export const TurnText = v.pipe(
   v.maxLength(MAX_TEXT, 'is longer than 1,048,576 characters; attach it as a file'),
 )
 
+/** `provider:model` for one message; the session's own, or the default, answers when left out. */
+export const ModelName = v.optional(v.pipe(v.string(), v.maxLength(300)))
+
 export const SendMessageInput = v.object({
   text: TurnText,
   attachments: v.optional(v.pipe(v.array(AttachmentInput), v.maxLength(MAX_ATTACHMENTS))),
   author: v.optional(AuthorInput),
-  model: v.optional(v.pipe(v.string(), v.maxLength(300))),
+  model: ModelName,
 })
 export type SendMessageInput = v.InferOutput<typeof SendMessageInput>
 

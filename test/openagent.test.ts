@@ -576,6 +576,16 @@ describe('POST /api/chat', () => {
     const refused = await app.request('/api/chat', { method: 'POST', json: { message: 'hi', session_id: 's' } })
     assert.equal(refused.status, 409)
   })
+
+  it('lets one of several at once speak, and refuses the others without a trace', async () => {
+    await serve(scripted([[delay(300), 'only one']]))
+    const chat = (message: string) =>
+      app.request('/api/chat', { method: 'POST', json: { message, session_id: 'once' } })
+    const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(chat))
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409, 409, 409, 409])
+    const { messages } = await app.json<{ messages: { role: string }[] }>('/api/sessions/once/messages')
+    assert.deepEqual(messages.map(({ role }) => role), ['user', 'assistant'])
+  })
 })
 
 describe('the outbox of a socket', () => {

@@ -8,7 +8,7 @@ import type { AppEnv } from '../http/env.ts'
 import { operation } from '../http/operation.ts'
 import { streamSignal } from '../http/stream-signal.ts'
 import type { Sessions } from '../sessions/service.ts'
-import { type Commands, ignoreUnknown } from './commands.ts'
+import type { Commands } from './commands.ts'
 import { answerText } from './translate.ts'
 
 /** The longest that `POST /api/chat` waits for an answer (spec openagent-api §2.8). */
@@ -56,11 +56,8 @@ export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHA
         const { message, client_id, ...input } = c.req.valid('json')
         const { caller } = c.var
         const id = input.session_id ?? `chat-${crypto.randomUUID()}`
-        const open = await sessions.queue(caller, id).catch(ignoreUnknown)
-        if (open && open.items.length > 0) {
-          throw new AppError('conflict', 'An answer is still running in this session; wait for it or interrupt it')
-        }
-        const sent = await sessions.send(caller, id, { text: message }, { clientId: client_id ?? caller.id })
+        const options = { clientId: client_id ?? caller.id, onlyIfIdle: true }
+        const sent = await sessions.send(caller, id, { text: message }, options)
         const signal = AbortSignal.any([streamSignal(c, bus), AbortSignal.timeout(chatMs)])
         const turn = await sessions.wait(caller, sent.turn.turn_id, signal)
         const answered = { model: turn.model, session_id: id, created: sent.created, state: turn.state }

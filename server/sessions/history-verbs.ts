@@ -16,6 +16,19 @@ export function createHistoryVerbs(
 ) {
   const { store, turns, events, runner, now } = deps
 
+  /** The model that was chosen for a turn alone; without it, when it is gone, the session's own answers. */
+  async function chosenFor(turnId: string): Promise<string | undefined> {
+    const model = (await turns.get(turnId))?.model
+    if (!model) return undefined
+    try {
+      await deps.models.resolve(model)
+      return model
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'invalid_input') return undefined
+      throw error
+    }
+  }
+
   return {
     /** Folds older messages now; answers what was folded, or why nothing was. */
     async compact(caller: Caller, id: string): Promise<{ compacted: boolean; text: string }> {
@@ -60,13 +73,18 @@ export function createHistoryVerbs(
       return { session_id: id, cleared: true }
     },
 
-    /** Asks the last question again; the answer that it had stays in the log and leaves the transcript. */
-    async retry(caller: Caller, id: string): Promise<Turn> {
+    /**
+     * Asks the last question again, of the model that it was sent to unless another is named; the answer that it had
+     * stays in the log and leaves the transcript.
+     */
+    async retry(caller: Caller, id: string, other?: string): Promise<Turn> {
       demand(caller, 'chat')
+      if (other) await deps.models.resolve(other)
       const session = await own(caller, id)
       const last = await store.lastMessage(session.sid, 'user')
       if (!last || last.mid < session.visible_from) throw new AppError('conflict', 'There is nothing to ask again yet')
       const turnId = ulid()
+      const model = other ?? await chosenFor(last.turn_id) ?? null
       await events.commit(async (tx) => {
         if ((await turns.open(session.sid, tx)).length > 0) {
           throw new AppError('conflict', 'A turn is running; stop it first, then retry')
@@ -77,7 +95,7 @@ export function createHistoryVerbs(
           ...(last.data.author ? { author: last.data.author } : {}),
         }
         await store.hideTurn(tx, session.sid, last.turn_id)
-        await turns.insert(tx, { id: turnId, sid: session.sid, input, model: null, caller, not_before: 0, at: now() })
+        await turns.insert(tx, { id: turnId, sid: session.sid, input, model, caller, not_before: 0, at: now() })
         const ref = refOf(session, turnId)
         return { result: undefined, turn: ref, events: [{ type: 'turn_queued', input, position: 0 }] }
       })
@@ -122,7 +140,8 @@ export function createHistoryVerbs(
       })
       changed(made, 'created')
       if (text !== undefined) {
-        await send(caller, made.id, { text, attachments: message.data.attachments })
+        const { attachments, author } = message.data
+        await send(caller, made.id, { text, attachments, author, model: await chosenFor(message.turn_id) })
       }
       return store.view((await store.bySid(made.sid))!)
     },

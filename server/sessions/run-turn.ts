@@ -341,7 +341,7 @@ export function createRunTurn(deps: RunTurnDeps) {
 
   /**
    * Writes the user's message and the start of the turn, or notes that it goes on.
-   * False when it was taken out of the queue meanwhile: nothing is written then.
+   * False, and nothing is written, when it was taken out of the queue or given another model: the runner looks again.
    */
   async function begin(
     turn: TurnRow,
@@ -358,7 +358,7 @@ export function createRunTurn(deps: RunTurnDeps) {
         return { result: true }
       }
       // As it is now: since the runner saw the turn, its text may have been rewritten, or another have joined it.
-      const input = await turns.start(tx, turn.id, { used_model, started_at: at })
+      const input = await turns.start(tx, turn.id, turn.model, { used_model, started_at: at })
       if (!input) return { result: false }
       turn.input = input
       const { text, attachments, author } = turn.input

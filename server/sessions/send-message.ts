@@ -23,6 +23,8 @@ export type SendOptions = {
   coalesceMs?: number
   /** Overrides the session's policy for this text. */
   policy?: QueuePolicy
+  /** Throws `conflict` while another turn of the session is open. */
+  onlyIfIdle?: boolean
   source?: TurnInput['source']
   /** Kept on a session that this text creates. */
   clientId?: string
@@ -69,6 +71,9 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
         if (idempotency) await turns.addKey(tx, { sid: session.sid, ...idempotency, turn_id: turnId })
       }
       const open = await turns.open(session.sid, tx)
+      if (options.onlyIfIdle && open.length > 0) {
+        throw new AppError('conflict', 'An answer is still running in this session; wait for it or interrupt it')
+      }
       const policy = options.policy ?? (session.queue_policy as QueuePolicy | null) ?? settings.queue_policy
       const ref = (turnId: string) => refOf(session, turnId)
       const coalesce = options.coalesceMs ?? 0
@@ -77,7 +82,12 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
       const merged = joins && mergeInputs(joins.input, turnInput)
       if (joins && merged && fits(merged)) {
         await keep(joins.id)
-        await turns.update(tx, joins.id, { input: merged, not_before: coalesce > 0 ? at + coalesce : joins.not_before })
+        await turns.update(tx, joins.id, {
+          input: merged,
+          // Who chooses a model last chooses for all of the joined text.
+          model: input.model ?? joins.model,
+          not_before: coalesce > 0 ? at + coalesce : joins.not_before,
+        })
         const position = open.findIndex((turn) => turn.id === joins.id)
         return {
           result: { session, created, turnId: joins.id, replayed: false, interrupt: false },

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import * as v from 'valibot'
-import { SendMessageInput, TurnText } from '../../shared/sessions.ts'
+import { ModelName, SendMessageInput, TurnText } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import type { Bus } from '../bus/bus.ts'
 import { invalid } from '../errors.ts'
@@ -129,12 +129,14 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       operation({
         id: 'retrySession',
         summary: 'Ask the last question again',
+        description: 'Of the model that it was sent to; `model` names another.',
         scope: 'chat',
+        body: v.object({ model: ModelName }),
         status: 202,
         returns: 'Turn',
-        errors: ['not_found', 'conflict'],
+        errors: ['invalid_input', 'not_found', 'conflict'],
       }),
-      async (c) => c.json(await sessions.retry(c.var.caller, sessionIdOf(c)), 202),
+      async (c) => c.json(await sessions.retry(c.var.caller, sessionIdOf(c), c.req.valid('json').model), 202),
     )
     .get(
       '/api/sessions/:id/queue',

@@ -105,14 +105,18 @@ export function createTurnStore(database: Db) {
       return result.numUpdatedRows > 0n
     },
 
-    /** Takes a turn out of the queue to run it: its input as it is now, or undefined when it does not wait any more. */
+    /**
+     * Takes a turn out of the queue to run it: its input as it is now. Undefined when it does not wait any more, or not
+     * for this model any more.
+     */
     start: async (
       tx: Tx,
       id: string,
+      model: string | null,
       change: Updateable<SessionTables['turns']>,
     ): Promise<TurnInput | undefined> => {
       const row = await tx.updateTable('turns').set({ ...change, state: 'running' }).where('id', '=', id)
-        .where('state', '=', 'queued').returning('input').executeTakeFirst()
+        .where('state', '=', 'queued').where('model', 'is', model).returning('input').executeTakeFirst()
       return row && JSON.parse(row.input) as TurnInput
     },
 
