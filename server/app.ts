@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { Hono } from 'hono'
 import { approvalRoutes } from './approvals/routes.ts'
 import { createApprovals } from './approvals/service.ts'
-import { authenticate } from './auth/middleware.ts'
+import { authenticate, infoOf } from './auth/middleware.ts'
 import type { Caller } from './auth/principal.ts'
 import { authRoutes } from './auth/routes.ts'
 import { createAuth } from './auth/service.ts'
@@ -26,6 +26,9 @@ import { publicPaths } from './http/operation.ts'
 import { createOutbound } from './http/outbound.ts'
 import { requestId } from './http/request-id.ts'
 import { createStatic } from './http/static.ts'
+import { programOf } from './mcp-server/program.ts'
+import { mcpServerRoutes } from './mcp-server/routes.ts'
+import { createMcpServer } from './mcp-server/service.ts'
 import { marketplaceRoutes } from './mcp/marketplace-routes.ts'
 import { mcpContentRoutes } from './mcp/content-routes.ts'
 import { mcpPublicRoutes } from './mcp/public-routes.ts'
@@ -297,6 +300,19 @@ export async function createApp(deps: Deps) {
     methodsOf: (path) => methods(path),
   })
 
+  const mcpServer = createMcpServer({
+    tools,
+    gate,
+    audit: auth.audit.record,
+    sessions,
+    approvals,
+    vault,
+    bus,
+    log,
+    version: build.version,
+    now,
+  })
+
   const ownOrigin = (request: Request) => settings().server.public_url ?? new URL(request.url).origin
 
   const api = new Hono<AppEnv>()
@@ -327,6 +343,14 @@ export async function createApp(deps: Deps) {
     .route('/', mcpPublicRoutes(mcp, ownOrigin))
     .route('/', marketplaceRoutes(mcp))
     .route('/', mcpContentRoutes(mcp))
+    .route(
+      '/',
+      mcpServerRoutes(mcpServer, {
+        peer: (c) => auth.peer(c.req.raw, infoOf(c)),
+        server: () => settings().server,
+        program: programOf(deps.runtime, home),
+      }),
+    )
     .route('/', sessionRoutes(sessions))
     .route('/', turnRoutes(sessions, bus))
     .route('/', approvalRoutes(approvals))
@@ -414,6 +438,7 @@ export async function createApp(deps: Deps) {
       bus.publish({ type: 'stopping' })
       approvals.close()
       await runner.stop()
+      await mcpServer.stop()
       await mcp.stop()
       await events.close()
       system.stop()

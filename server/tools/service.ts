@@ -4,6 +4,8 @@ import { fitting, foundIn, type PastCall, specOf, tokensOf, unwrapped, wireNameO
 import { searchTool } from './tool-search.ts'
 import type { Tool, ToolContext, ToolOutput } from './tool.ts'
 
+export { wireNameOf } from './offer.ts'
+
 export type Tools = ReturnType<typeof createTools>
 
 /** A result longer than this is cut: it would push the conversation out of the model's window. */
