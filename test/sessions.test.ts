@@ -598,6 +598,36 @@ describe('a queue that two devices change', () => {
     const asked = messages.filter(({ role }) => role === 'user').map(({ text }) => text)
     assert.deepEqual(asked, ['1', '3', '2', '4 from the other device'])
   })
+
+  it('refuses a change of what has changed since it was read, and tells the tag of now', async () => {
+    const app = await open({ model: scripted([[delay(5000), 'one']]) })
+    const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
+    await send('1')
+    await app.events('q', 0, (event) => event.type === 'turn_started')
+    const [second, third] = [await send('2'), await send('3')]
+    const tagOf = async () => (await app.request('/api/sessions/q/queue')).headers.get('etag')!
+    const change = (method: string, tag: string, json?: unknown, path = '') =>
+      app.request(`/api/sessions/q/queue${path}`, { method, json, headers: { 'if-match': tag } })
+    const seen = await tagOf()
+    await send('4')
+    const order = [third.turn_id, second.turn_id]
+    for (
+      const refused of [
+        await change('PUT', seen, { order }),
+        await change('PATCH', seen, { text: 'other' }, `/${second.turn_id}`),
+        await change('DELETE', seen, undefined, `/${second.turn_id}`),
+      ]
+    ) {
+      assert.equal(refused.status, 412)
+      assert.equal(refused.headers.get('etag'), await tagOf())
+    }
+    const { items } = await app.json<{ items: { text: string }[] }>('/api/sessions/q/queue')
+    assert.deepEqual(items.map(({ text }) => text), ['1', '2', '3', '4'])
+    const changed = await change('PUT', await tagOf(), { order })
+    assert.equal(changed.status, 200)
+    assert.equal(changed.headers.get('etag'), await tagOf())
+    await app.json('/api/sessions/q/interrupt', { json: {} })
+  })
 })
 
 describe('a key that may only talk', () => {

@@ -1,18 +1,13 @@
 import type { ConfigProblem } from '../../shared/config.ts'
 import { AppError } from '../errors.ts'
+import { demandMatch, etagOf } from '../http/etag.ts'
 import type { Log } from '../system/log.ts'
-import { etagOf, matches } from './etag.ts'
 
 /** Throws `precondition_failed` when the client's `If-Match` is not of the text that is on disk. */
 export function checkMatch(ifMatch: string | undefined, disk: string | undefined): void {
-  if (ifMatch === undefined) return
-  const etag = disk === undefined ? undefined : etagOf(disk)
-  if (ifMatch.trim() === '*' ? etag !== undefined : matches(ifMatch, etag ?? etagOf(''))) return
-  throw new AppError(
-    'precondition_failed',
-    'gatehouse.yaml has changed since you read it. Read it again, and repeat your change on what is there now.',
-    { headers: { etag: etag ?? etagOf('') } },
-  )
+  // `*` asks that there be a file at all.
+  const asked = disk === undefined && ifMatch?.trim() === '*' ? '' : ifMatch
+  demandMatch(asked, etagOf(disk ?? ''), 'gatehouse.yaml')
 }
 
 /** Another program saved between our reading and our writing. */

@@ -10,6 +10,7 @@ import { type SseFrame, sseResponse } from '../http/sse.ts'
 import { streamSignal } from '../http/stream-signal.ts'
 import { frameOf, joinFrames } from './frames.ts'
 import { MessageId, Offset, resumeFrom, sessionIdOf, wholeNumber } from './route-input.ts'
+import type { Queue } from './queue-verbs.ts'
 import type { Sessions } from './service.ts'
 
 const MAX_WAIT_SECONDS = 900
@@ -147,7 +148,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         returns: '{items}',
         errors: ['not_found'],
       }),
-      async (c) => c.json(await sessions.queue(c.var.caller, sessionIdOf(c))),
+      async (c) => queueAnswer(c, await sessions.queue(c.var.caller, sessionIdOf(c))),
     )
     .put(
       '/api/sessions/:id/queue',
@@ -155,14 +156,16 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         id: 'setQueue',
         summary: 'Order what waits; turns that are left out are removed',
         scope: 'chat',
-        description: 'With `keep_others`, turns that are left out (they came meanwhile) go to the end instead.',
+        description: 'With `keep_others`, turns that are left out (they came meanwhile) go to the end instead. ' +
+          'With `If-Match`, a queue that changed since is refused with 412.',
         body: v.object({ order: v.pipe(v.array(v.string()), v.maxLength(1000)), keep_others: v.optional(v.boolean()) }),
         returns: '{items, removed}',
-        errors: ['invalid_input', 'not_found', 'conflict'],
+        errors: ['invalid_input', 'not_found', 'conflict', 'precondition_failed'],
       }),
       async (c) => {
         const { order, keep_others } = c.req.valid('json')
-        return c.json(await sessions.setQueue(c.var.caller, sessionIdOf(c), order, keep_others))
+        const ifMatch = c.req.header('if-match')
+        return queueAnswer(c, await sessions.setQueue(c.var.caller, sessionIdOf(c), order, keep_others, ifMatch))
       },
     )
     .patch(
@@ -173,10 +176,14 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         scope: 'chat',
         body: v.object({ text: TurnText }),
         returns: '{items}',
-        errors: ['invalid_input', 'not_found', 'conflict'],
+        errors: ['invalid_input', 'not_found', 'conflict', 'precondition_failed'],
       }),
-      async (c) =>
-        c.json(await sessions.editQueued(c.var.caller, sessionIdOf(c), c.req.param('turn'), c.req.valid('json').text)),
+      async (c) => {
+        const { text } = c.req.valid('json')
+        const { caller } = c.var
+        const ifMatch = c.req.header('if-match')
+        return queueAnswer(c, await sessions.editQueued(caller, sessionIdOf(c), c.req.param('turn'), text, ifMatch))
+      },
     )
     .delete(
       '/api/sessions/:id/queue/:turn',
@@ -185,10 +192,19 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         summary: 'Take one message out of the queue',
         scope: 'chat',
         returns: '{items, removed}',
-        errors: ['not_found', 'conflict'],
+        errors: ['not_found', 'conflict', 'precondition_failed'],
       }),
-      async (c) => c.json(await sessions.removeQueued(c.var.caller, sessionIdOf(c), c.req.param('turn'))),
+      async (c) => {
+        const ifMatch = c.req.header('if-match')
+        return queueAnswer(c, await sessions.removeQueued(c.var.caller, sessionIdOf(c), c.req.param('turn'), ifMatch))
+      },
     )
+
+/** Its tag is a header, as of anything else that can be written back. */
+function queueAnswer<T extends Queue>(c: Context<AppEnv>, { etag, ...queue }: T): Response {
+  c.header('etag', etag)
+  return c.json(queue)
+}
 
 /** Seconds from RFC 7240 `Prefer: wait=N`; 0 when absent. */
 function waitSeconds(prefer: string | undefined): number {
