@@ -1,0 +1,145 @@
+import type * as v from 'valibot'
+import type {
+  CapabilityKind,
+  CommandDefinition,
+  ToolDefinition,
+  ToPlugin,
+  WebSearchDefinition,
+  WebSearchResult,
+} from '../../shared/plugin-protocol.ts'
+import { describeError, PluginError } from './errors.ts'
+import type { Link } from './link.ts'
+import type { Log } from './log.ts'
+
+/** One call of the core. */
+export type CallContext = {
+  /** Aborted when the core cancels the call, or nobody waits for it any more. */
+  signal: AbortSignal
+  /** For whom: `session_id`, `turn_id`, `handle`; what is known. */
+  context: Record<string, string>
+  /** A part of the answer before its end; resolves when the core has room for the next. */
+  chunk(data: unknown): Promise<void>
+}
+
+type Method = (input: never, context: CallContext) => unknown
+
+/** What a plugin offers: data about it, and a function for each method that the core may call. */
+export type Capability = {
+  kind: CapabilityKind
+  definition: Record<string, unknown>
+  methods: Record<string, Method>
+}
+
+/** A tool for models; what `run` answers is shown to them, an object as JSON. */
+export type PluginTool = v.InferInput<typeof ToolDefinition> & {
+  run(input: Record<string, unknown>, context: CallContext): unknown
+}
+
+/** `/name` in chats. */
+export type PluginCommand = v.InferInput<typeof CommandDefinition> & {
+  handle(input: unknown, context: CallContext): string | Promise<string>
+}
+
+/** Something that runs beside the calls. */
+export type PluginService = { name: string; start(): unknown; stop?(): unknown }
+
+export type PluginSearch = v.InferInput<typeof WebSearchDefinition> & {
+  search(
+    input: { query: string; count: number },
+    context: CallContext,
+  ): v.InferInput<typeof WebSearchResult> | Promise<v.InferInput<typeof WebSearchResult>>
+}
+
+/** Declares what the plugin offers; to be called within `register`. */
+export type Registrar = {
+  tool(tool: PluginTool): void
+  command(command: PluginCommand): void
+  service(service: PluginService): void
+  webSearch(search: PluginSearch): void
+  /** Any kind that has no verb of its own here. */
+  offer(capability: Capability): void
+}
+
+type Call = Extract<ToPlugin, { type: 'call' }>
+type Running = { abort: AbortController; credit: number; more: (() => void) | undefined }
+
+/** The plugin's side of capabilities: what it registered, and the calls that run. */
+export function createCapabilities({ send, log }: { send: Link['send']; log: Log }) {
+  const offered = new Map<string, Capability>()
+  const running = new Map<string, Running>()
+
+  const registrar: Registrar = {
+    offer: (capability) => void offered.set(`${capability.kind}-${offered.size + 1}`, capability),
+    tool: ({ run, ...definition }) => registrar.offer({ kind: 'tool', definition, methods: { run } }),
+    command: ({ handle, ...definition }) => registrar.offer({ kind: 'command', definition, methods: { handle } }),
+    service: ({ start, stop = () => undefined, name }) =>
+      registrar.offer({ kind: 'service', definition: { name }, methods: { start, stop } }),
+    webSearch: ({ search, ...definition }) => registrar.offer({ kind: 'web_search', definition, methods: { search } }),
+  }
+
+  async function run(call: Call): Promise<void> {
+    const method = offered.get(call.handle)?.methods[call.method]
+    const { call_id } = call
+    if (!method) {
+      const message = `There is no ${call.method} of ${call.handle}`
+      return await send({ type: 'failed', call_id, code: 'invalid_request', message })
+    }
+    const state: Running = { abort: new AbortController(), credit: call.credit, more: undefined }
+    running.set(call_id, state)
+    const late = setTimeout(() => state.abort.abort(new PluginError('timeout', 'out of time')), call.deadline_ms)
+    const { signal } = state.abort
+    const context: CallContext = { signal, context: call.context, chunk: (data) => chunk(call_id, state, data) }
+    const aborted = new Promise<never>((_, reject) =>
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    )
+    try {
+      const output = await Promise.race([Promise.resolve().then(() => method(call.input as never, context)), aborted])
+      await send({ type: 'result', call_id, ...(output === undefined ? {} : { output }) })
+    } catch (error) {
+      await send({ type: 'failed', call_id, ...describeError(error) })
+    } finally {
+      clearTimeout(late)
+      running.delete(call_id)
+    }
+  }
+
+  async function chunk(call_id: string, state: Running, data: unknown): Promise<void> {
+    while (state.credit <= 0) {
+      state.abort.signal.throwIfAborted()
+      await new Promise<void>((resolve) => {
+        state.more = resolve
+        state.abort.signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+    state.abort.signal.throwIfAborted()
+    state.credit--
+    await send({ type: 'chunk', call_id, data })
+  }
+
+  return {
+    registrar,
+
+    /** Tells the core what there is. */
+    async announce(): Promise<void> {
+      for (const [handle, { kind, definition }] of offered) await send({ type: 'register', handle, kind, definition })
+    },
+
+    /** A record about capabilities; calls run beside each other. */
+    take(record: ToPlugin): void {
+      switch (record.type) {
+        case 'call':
+          run(record).catch((error: unknown) => log.error(`A call could not be answered: ${String(error)}`))
+          return
+        case 'cancel':
+          return running.get(record.call_id)?.abort.abort(new PluginError('cancelled', record.reason))
+        case 'credit': {
+          const call = running.get(record.call_id)
+          if (call) call.credit += record.chunks
+          return call?.more?.()
+        }
+        case 'register_failed':
+          return log.error(`${record.handle} was refused: ${record.message}`)
+      }
+    },
+  }
+}
