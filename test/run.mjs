@@ -52,7 +52,6 @@ const suites = fast
       command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
       files: filesOf('deno'),
       read: readDeno,
-      // Deno gives each file a thread of one process, and native code that many threads load and leave may crash it.
       apart: true,
     },
     {
@@ -67,7 +66,7 @@ const suites = fast
   ]
 const browser = {
   name: 'browser',
-  command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list', '--retries=1'],
+  command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list'],
   files: [],
   read: (out) => [count(out, /^ *(\d+) passed/m), count(out, /^ *(\d+) failed/m), count(out, /^ *(\d+) skipped/m)],
 }
@@ -88,22 +87,15 @@ function add(counts) {
   counts.forEach((n, i) => (total[i] += n))
 }
 
-/**
- * Runs one suite; a suite that is `apart` gets a process for each file. What fails beside the other suite, on a machine
- * whose cores they share, is run once more by itself: a second failure counts.
- */
+/** Runs one suite; a suite that is `apart` gets a process for each file. */
 async function run({ name, command, files, read, apart }) {
   const started = Date.now()
   const total = [0, 0, 0]
   for (const part of apart ? files.map((file) => [file]) : [files]) {
-    let result = await attempt(command, part, read)
-    if (apart && result.counts[1] > 0) {
-      console.log(`${result.out}\n${name}: ${part} failed${result.signal ? ` by ${result.signal}` : ''}; once more`)
-      result = await attempt(command, part, read)
-    }
-    if (result.timedOut) console.log(`${name} did not end within 15 minutes`)
-    if (result.counts[1] > 0) console.log(result.out)
-    result.counts.forEach((n, i) => (total[i] += n))
+    const { out, signal, timedOut, counts } = await attempt(command, part, read)
+    if (timedOut) console.log(`${name}: ${part} did not end within 15 minutes`)
+    if (counts[1] > 0) console.log(`${out}\n${name}: ${part} failed${signal ? ` by ${signal}` : ''}`)
+    counts.forEach((n, i) => (total[i] += n))
   }
   const seconds = Math.round((Date.now() - started) / 1000)
   console.log(`\n== ${name}: ${total[0]} passed, ${total[1]} failed, ${total[2]} skipped in ${seconds} s`)
