@@ -14,6 +14,10 @@ export type ResourceEvent = {
     | 'scheduled_task'
     | 'workflow'
     | 'event'
+    | 'channel'
+    | 'channel_person'
+    | 'pairing'
+    | 'outbox'
   action: 'created' | 'updated' | 'deleted' | 'changed'
   id?: string
   /** Only this handle may hear of it; everybody when left out. */
