@@ -152,6 +152,25 @@ describe('a conversation', () => {
     await app.events('p3', 0, finished(third.turn_id))
   })
 
+  it('never runs beside more others than the configuration allows, however many come at once', async () => {
+    const sessions = Array.from({ length: 12 }, (_, i) => `n${i}`)
+    const app = await open({
+      model: scripted(sessions.map((id) => [delay(20), id])),
+      flags: { 'sessions.max_parallel_turns': 2 },
+    })
+    const sent = await Promise.all(
+      sessions.map((id) => app.json<Sent>(`/api/sessions/${id}/messages`, { json: { text: id } })),
+    )
+    const seen = await Promise.all(sessions.map((id, i) => app.events(id, 0, finished(sent[i]!.turn_id))))
+    const marks = seen.flat().filter(({ type }) => type === 'turn_started' || type === 'turn_finished')
+    let running = 0
+    for (const { type } of marks.sort((a, b) => a.offset - b.offset)) {
+      running += type === 'turn_started' ? 1 : -1
+      assert.ok(running <= 2, `${running} turns ran side by side`)
+    }
+    assert.equal(marks.length, 24)
+  })
+
   it('is named once in an order, and nothing moves when it is not', async () => {
     const app = await open({ model: scripted([[delay(300), 'one'], 'two']) })
     await app.json('/api/sessions/q/messages', { json: { text: '1' } })

@@ -85,6 +85,8 @@ export function createRunner(
     if (wait > 0) return later(sid, wait)
     const session = await store.bySid(sid)
     if (!session || active.has(sid)) return
+    // Others that were looked at in the same moment may have taken the last place.
+    if (active.size >= deps.maxParallel()) return void waiting.add(sid)
     start(turn, session)
   }
 
