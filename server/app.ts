@@ -20,6 +20,7 @@ import { duragentRoutes } from './duragent/routes.ts'
 import { AppError } from './errors.ts'
 import type { AppEnv } from './http/env.ts'
 import { createGuard } from './http/guard.ts'
+import { createKeptAnswers } from './http/kept-answers.ts'
 import { methodsOf } from './http/methods.ts'
 import { onError, onNotFound, problem } from './http/on-error.ts'
 import { publicPaths } from './http/operation.ts'
@@ -386,6 +387,7 @@ export async function createApp(deps: Deps) {
 
   api.route('/', openapiRoutes({ routes: () => api.routes, version: build.version }))
 
+  const keptAnswers = createKeptAnswers({ kysely, seal: secrets.seal, open: secrets.open, log, now })
   const files = createStatic({ root: deps.webRoot })
   const isPublic = publicPaths(api.routes)
   const app = new Hono<AppEnv>()
@@ -397,6 +399,10 @@ export async function createApp(deps: Deps) {
   app.use('/api/v1/*', duragentProblems)
   app.use('/api/admin/v1/*', duragentProblems)
   app.use(authenticate(auth, { isPublic }))
+  app.use((c, next) => {
+    c.set('keptAnswers', keptAnswers)
+    return next()
+  })
   app.route('/', api)
 
   return {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, it } from 'node:test'
+import { after, before, beforeEach, describe, it } from 'node:test'
 import type { Problem } from '../shared/problem.ts'
 import { scripted } from '../server/models/providers/scripted.ts'
 import { type TestApp, testApp } from './support/app.ts'
@@ -77,5 +77,94 @@ describe('a refused field', () => {
       await post('/api/sessions/words/messages', { text: 'x', attachments }),
       'attachments: must have at most 32 entries',
     )
+  })
+})
+
+describe('a POST with an Idempotency-Key', () => {
+  let next = 0
+  const post = (path: string, json: unknown, key = `key-${next}`, more: { token?: string } = {}) =>
+    app.request(path, { method: 'POST', json, headers: { 'idempotency-key': key }, ...more })
+  beforeEach(() => void next++)
+
+  it('that is sent again acts once and gets the first answer, whatever it makes', async () => {
+    await app.ask('branched', 'question')
+    const { messages } = await app.json<{ messages: { id: string }[] }>('/api/sessions/branched/messages')
+    const acts: [string, unknown][] = [
+      ['/api/keys', { name: 'once', scopes: ['read'] }],
+      ['/api/sessions', { title: 'once' }],
+      ['/api/sessions/branched/branch', { message_id: messages[0]!.id }],
+      ['/api/sessions/branched/retry', {}],
+      ['/api/v1/sessions', { agent: 'gatehouse' }],
+    ]
+    for (const [path, json] of acts) {
+      next++
+      const first = await post(path, json)
+      const body = await first.text()
+      assert.ok(first.ok, `${path}: ${body}`)
+      assert.equal(first.headers.get('idempotent-replayed'), null)
+      const second = await post(path, json)
+      assert.equal(second.headers.get('idempotent-replayed'), 'true', path)
+      assert.deepEqual([second.status, await second.text()], [first.status, body])
+      for (const name of ['content-type', 'cache-control', 'location']) {
+        assert.equal(second.headers.get(name), first.headers.get(name), `${path} ${name}`)
+      }
+    }
+    const { keys } = await app.json<{ keys: { name: string }[] }>('/api/keys')
+    assert.equal(keys.filter(({ name }) => name === 'once').length, 1)
+  })
+
+  it('acts once when several arrive together, and tells the others that it runs', async () => {
+    const json = { name: 'together', scopes: ['read'] }
+    const answers = await Promise.all(Array.from({ length: 5 }, () => post('/api/keys', json)))
+    for (const { status } of answers) assert.ok([201, 409].includes(status), String(status))
+    const { keys } = await app.json<{ keys: { name: string }[] }>('/api/keys')
+    assert.equal(keys.filter(({ name }) => name === 'together').length, 1)
+  })
+
+  it('refuses the key for another request, and knows it only from the same principal', async () => {
+    const made = await (await post('/api/keys', { name: 'first', scopes: ['admin'] })).json() as { secret: string }
+    assert.equal((await post('/api/keys', { name: 'second', scopes: ['admin'] })).status, 422)
+    assert.equal((await post('/api/sessions', { name: 'first', scopes: ['admin'] })).status, 422)
+    const other = await post('/api/keys', { name: 'first', scopes: ['admin'] }, undefined, { token: made.secret })
+    assert.equal(other.headers.get('idempotent-replayed'), null)
+    assert.notEqual((await other.json() as { secret: string }).secret, made.secret)
+    assert.equal((await post('/api/sessions', {}, 'not a key')).status, 400)
+  })
+
+  it('keeps no refusal: the key is free for what is mended elsewhere', async () => {
+    assert.equal((await post('/api/sessions/later/retry', {})).status, 404)
+    await app.ask('later', 'question')
+    assert.equal((await post('/api/sessions/later/retry', {})).status, 202)
+  })
+
+  it('has its answer sealed in the database, for a day', async () => {
+    const { secret } = await (await post('/api/keys', { name: 'sealed', scopes: ['read'] })).json() as {
+      secret: string
+    }
+    const rows = await app.database.all('select * from kept_answers')
+    assert.ok(!JSON.stringify(rows).includes(secret))
+    await app.database.run('update kept_answers set at = at - 86400001')
+    const again = await post('/api/keys', { name: 'sealed', scopes: ['read'] })
+    assert.equal(again.headers.get('idempotent-replayed'), null)
+    const [{ n }] = await app.database.all('select count(*) as n from kept_answers') as [{ n: number }]
+    assert.equal(n, 1)
+  })
+
+  it('that a stop cut off is not sent again blindly', async () => {
+    await post('/api/keys', { name: 'cut', scopes: ['read'] })
+    await app.database.run('update kept_answers set answer = null')
+    const again = await post('/api/keys', { name: 'cut', scopes: ['read'] })
+    assert.equal(again.status, 409)
+    assert.match((await again.json() as Problem).detail, /Look at what it did/)
+  })
+
+  it('reaches the same answer of POST /api/chat, also without a session id', async () => {
+    const chat = () => post('/api/chat', { message: 'hello once' })
+    const [first, second] = await Promise.all([chat(), chat()])
+    const [a, b] = [await first!.json(), await second!.json()] as { session_id: string; response: string }[]
+    assert.deepEqual([a!.session_id, a!.response], [b!.session_id, b!.response])
+    const { messages } = await app.json<{ messages: unknown[] }>(`/api/sessions/${a!.session_id}/messages`)
+    assert.equal(messages.length, 2)
+    assert.equal((await post('/api/chat', { message: 'another' })).status, 422)
   })
 })

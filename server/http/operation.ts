@@ -31,7 +31,13 @@ export type OperationDoc = {
   errors?: ErrorCode[]
   /** Largest accepted body in bytes; 2 MiB when left out. */
   limit?: number
+  /** What `Idempotency-Key` does, for a route that keeps its keys itself, with what they stand for. */
+  ownKey?: string
 }
+
+/** Whether a repeated request is known by its `Idempotency-Key` (see `kept-answers.ts`); a stranger has none. */
+export const takesKey = (method: string, { scope, ownKey }: OperationDoc): boolean =>
+  method === 'POST' && scope !== 'public' && ownKey === undefined
 
 const DOC = Symbol.for('gatehouse.operation')
 
@@ -59,9 +65,12 @@ export function operation<B extends Schema | undefined = undefined, Q extends Sc
   const middleware: MiddlewareHandler<AppEnv> = async (c, next) => {
     demandScope(doc.scope, c)
     if (doc.query) c.req.addValidatedData('query', check(doc.query, c.req.query(), 'query'))
-    if (doc.body) c.req.addValidatedData('json', check(doc.body, await readJson(c, doc.limit), 'body'))
-    await next()
+    const body = doc.body && await readJson(c, doc.limit)
+    if (doc.body) c.req.addValidatedData('json', check(doc.body, body, 'body'))
+    const kept = takesKey(c.req.method, doc) ? c.var.keptAnswers : undefined
+    const known = kept ? await kept.once(c, body, next) : await next()
     endSignals(c)
+    return known
   }
   return Object.assign(middleware, { [DOC]: doc }) as never
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Hono } from 'hono'
 import * as v from 'valibot'
 import { SessionId, TurnText } from '../../shared/sessions.ts'
@@ -5,6 +6,7 @@ import { isFinal } from '../../shared/turn-events.ts'
 import type { Bus } from '../bus/bus.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { AppEnv } from '../http/env.ts'
+import { idempotencyKeyOf } from '../http/kept-answers.ts'
 import { operation } from '../http/operation.ts'
 import { streamSignal } from '../http/stream-signal.ts'
 import type { Sessions } from '../sessions/service.ts'
@@ -47,6 +49,7 @@ export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHA
         id: 'chat',
         summary: 'Say something and wait for the answer',
         description: 'The turn goes on when the caller leaves. 202 means that the answer waits for an approval.',
+        ownKey: 'A repeated request waits for the answer to the first',
         scope: 'chat',
         body: ChatInput,
         returns: '{response, model, errored, session_id, created, state}',
@@ -55,9 +58,11 @@ export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHA
       async (c) => {
         const { message, client_id, ...input } = c.req.valid('json')
         const { caller } = c.var
-        const id = input.session_id ?? `chat-${crypto.randomUUID()}`
-        const options = { clientId: client_id ?? caller.id, onlyIfIdle: true }
+        const idempotencyKey = idempotencyKeyOf(c)
+        const id = input.session_id ?? `chat-${idempotencyKey ? idOf(caller.id, idempotencyKey) : crypto.randomUUID()}`
+        const options = { clientId: client_id ?? caller.id, onlyIfIdle: true, idempotencyKey }
         const sent = await sessions.send(caller, id, { text: message }, options)
+        if (sent.replayed) c.header('idempotent-replayed', 'true')
         const signal = AbortSignal.any([streamSignal(c, bus), AbortSignal.timeout(chatMs)])
         const turn = await sessions.wait(caller, sent.turn.turn_id, signal)
         const answered = { model: turn.model, session_id: id, created: sent.created, state: turn.state }
@@ -133,3 +138,7 @@ export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHA
 
 /** Over REST there is no client whose open conversations could be meant. */
 const NEEDS_SESSION = new Set(['new', 'reset', 'clear', 'stop'])
+
+/** The same new session for each request that a caller sends under one key. */
+const idOf = (callerId: string, key: string): string =>
+  createHash('sha256').update(`${callerId} ${key}`).digest('hex').slice(0, 32)

@@ -1,5 +1,5 @@
 import { AppError, type ErrorCode } from '../errors.ts'
-import { docOf, type OperationDoc } from '../http/operation.ts'
+import { docOf, type OperationDoc, takesKey } from '../http/operation.ts'
 import { ANSWERS, answerSchema, type JsonSchema, OTHER_ANSWERS, refTo } from './answers.ts'
 import { COMPONENTS } from './schemas.ts'
 
@@ -61,7 +61,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
     const doc = docOf(handler)
     if (!doc) continue
     const place = paths[path.replace(PARAMETER, '{$1}').replace(/\*$/, '{path}')] ??= {}
-    place[method.toLowerCase()] = operationOf(path, doc, convert)
+    place[method.toLowerCase()] = operationOf(method, path, doc, convert)
   }
   const tags = [...new Set(Object.values(paths).flatMap((place) => Object.values(place)).flatMap(({ tags }) => tags))]
   return {
@@ -90,7 +90,7 @@ export async function buildDocument(routes: readonly Route[], version: string): 
 /** `:id`, `:id{[0-9]+}`, `:id?`. */
 const PARAMETER = /:(\w+)(\{.*?\})?\??(?=\/|$)/g
 
-function operationOf(path: string, doc: OperationDoc, convert: Convert): Operation {
+function operationOf(method: string, path: string, doc: OperationDoc, convert: Convert): Operation {
   const tag = tagOf(path)
   const requestBody = BODIES[doc.id] ??
     (doc.body && { required: true, content: { 'application/json': { schema: convert(doc.body) } } })
@@ -99,7 +99,7 @@ function operationOf(path: string, doc: OperationDoc, convert: Convert): Operati
     summary: doc.summary,
     ...(doc.description ? { description: doc.description } : {}),
     tags: [tag],
-    parameters: [...pathParameters(path), ...queryParameters(doc, convert), ...headers(doc)],
+    parameters: [...pathParameters(path), ...queryParameters(doc, convert), ...headers(method, doc)],
     ...(requestBody ? { requestBody } : {}),
     responses: { ...success(doc, convert), ...failures(doc, tag) },
     security: doc.scope === 'public' ? [] : [{ bearer: [] }, { apiKey: [] }, { cookie: [] }],
@@ -145,7 +145,8 @@ function queryParameters({ query }: OperationDoc, convert: Convert): Parameter[]
 }
 
 /** Headers that an operation reads, beside credentials. */
-function headers({ id, media }: OperationDoc): Parameter[] {
+function headers(method: string, doc: OperationDoc): Parameter[] {
+  const { id, media, ownKey } = doc
   const header = (name: string, description: string): Parameter => ({
     name,
     in: 'header',
@@ -153,11 +154,12 @@ function headers({ id, media }: OperationDoc): Parameter[] {
     description,
     schema: { type: 'string' },
   })
-  if (id === 'sendMessage') {
-    return [
-      header('Idempotency-Key', 'A repeated request with the same key answers the first turn'),
-      header('Prefer', '`wait=N` waits up to N seconds for the answer'),
-    ]
+  if (ownKey !== undefined) {
+    const wait = header('Prefer', '`wait=N` waits up to N seconds for the answer')
+    return [header('Idempotency-Key', ownKey), ...(id === 'sendMessage' ? [wait] : [])]
+  }
+  if (takesKey(method, doc)) {
+    return [header('Idempotency-Key', 'A repeated request within 24 hours gets the answer of the first')]
   }
   if (id === 'followSession' || (id === 'follow' && media === 'text/event-stream')) {
     return [header('Last-Event-ID', 'Resumes after this offset')]

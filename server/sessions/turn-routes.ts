@@ -3,8 +3,8 @@ import * as v from 'valibot'
 import { ModelName, SendMessageInput, TurnText } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import type { Bus } from '../bus/bus.ts'
-import { invalid } from '../errors.ts'
 import type { AppEnv } from '../http/env.ts'
+import { idempotencyKeyOf } from '../http/kept-answers.ts'
 import { operation } from '../http/operation.ts'
 import { type SseFrame, sseResponse } from '../http/sse.ts'
 import { streamSignal } from '../http/stream-signal.ts'
@@ -25,7 +25,8 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
         summary: 'Send a message; the session is created when it is unknown',
         description:
           'The answer 202 means that the message is durable and will be answered exactly once. `Prefer: wait=N` waits up ' +
-          'to N seconds for the answer. `Idempotency-Key` makes a repeated request answer the first turn.',
+          'to N seconds for the answer.',
+        ownKey: 'A repeated request answers the turn of the first',
         scope: 'chat',
         body: SendMessageInput,
         status: 202,
@@ -34,10 +35,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       }),
       async (c) => {
         const id = sessionIdOf(c)
-        const idempotencyKey = c.req.header('idempotency-key')
-        if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,200}$/.test(idempotencyKey)) {
-          throw invalid('Idempotency-Key', 'must be 1 to 200 printable characters')
-        }
+        const idempotencyKey = idempotencyKeyOf(c)
         const sent = await sessions.send(c.var.caller, id, c.req.valid('json'), { idempotencyKey })
         if (sent.replayed) c.header('idempotent-replayed', 'true')
         const wait = waitSeconds(c.req.header('prefer'))
