@@ -20,7 +20,8 @@ export type ApiKeys = {
   remove(caller: Caller, id: string, address?: string): Promise<void>
 }
 
-type Deps = {
+/** What keeps credentials in the store, and tells of those that end. */
+export type CredentialDeps = {
   store: AuthStore
   audit: Audit
   now: () => number
@@ -30,7 +31,7 @@ type Deps = {
 }
 
 /** Keeps API keys in the store and tells everybody of those that end. */
-export function createApiKeys({ store, audit, now, revoked, changed }: Deps): ApiKeys {
+export function createApiKeys({ store, audit, now, revoked, changed }: CredentialDeps): ApiKeys {
   return {
     async list(caller) {
       demand(caller, 'admin')

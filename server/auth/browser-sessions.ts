@@ -1,9 +1,9 @@
 import { ulid } from 'ulid'
 import { notFound } from '../errors.ts'
 import type { Browser } from '../../shared/auth.ts'
-import type { Audit } from './audit.ts'
+import type { CredentialDeps } from './api-keys.ts'
 import { type Caller, can, type Scope } from './principal.ts'
-import type { AuthStore, StoredBrowser } from './store.ts'
+import type { StoredBrowser } from './store.ts'
 import { stamp } from './times.ts'
 import { hashOf, randomToken } from './tokens.ts'
 
@@ -35,16 +35,8 @@ export type BrowserSessions = {
   removeOthers(caller: Caller, address?: string): Promise<number>
 }
 
-type Deps = {
-  store: AuthStore
-  audit: Audit
-  now: () => number
-  revoked: (id: string) => void
-  changed: (action: 'created' | 'deleted', id: string) => void
-}
-
 /** Keeps browser sessions in the store and tells everybody of those that end. */
-export function createBrowserSessions({ store, audit, now, revoked, changed }: Deps): BrowserSessions {
+export function createBrowserSessions({ store, audit, now, revoked, changed }: CredentialDeps): BrowserSessions {
   async function end(caller: Caller, browser: StoredBrowser, address: string): Promise<void> {
     if (!await store.removeBrowser(browser.id)) throw notFound('browser', browser.id)
     revoked(browser.id)

@@ -43,6 +43,11 @@ export function createSessionStore(database: Db) {
     number
   >`exists (select 1 from turns t where t.sid = sessions.sid and t.state in ('queued', 'running', 'awaiting_approval'))`
 
+  /** Messages that no retry has superseded. */
+  const shown = (sid: number) =>
+    db.selectFrom('messages').select(['mid', 'sid', 'turn_id', 'role', 'step', 'text', 'data', 'at'])
+      .where('sid', '=', sid).where('hidden', '=', 0)
+
   const idOf = async (sid: number | null): Promise<string | null> =>
     sid === null
       ? null
@@ -151,41 +156,19 @@ export function createSessionStore(database: Db) {
 
     /** A page of the transcript that ends before `before`, oldest first. */
     async messages(sid: number, of: { limit: number; before?: number; from?: number }): Promise<Message[]> {
-      let query = db.selectFrom('messages').select(['mid', 'sid', 'turn_id', 'role', 'step', 'text', 'data', 'at'])
-        .where('sid', '=', sid).where('hidden', '=', 0).orderBy('mid', 'desc').limit(of.limit)
+      let query = shown(sid).orderBy('mid', 'desc').limit(of.limit)
       if (of.before !== undefined) query = query.where('mid', '<', of.before)
       if (of.from) query = query.where('mid', '>=', of.from)
       return (await query.execute()).map(toMessage).reverse()
     },
 
     message: async (sid: number, mid: number): Promise<Message | undefined> => {
-      const row = await db.selectFrom('messages').select([
-        'mid',
-        'sid',
-        'turn_id',
-        'role',
-        'step',
-        'text',
-        'data',
-        'at',
-      ])
-        .where('sid', '=', sid).where('mid', '=', mid).where('hidden', '=', 0).executeTakeFirst()
+      const row = await shown(sid).where('mid', '=', mid).executeTakeFirst()
       return row && toMessage(row)
     },
 
     lastMessage: async (sid: number, role: 'user' | 'assistant'): Promise<Message | undefined> => {
-      const row = await db.selectFrom('messages').select([
-        'mid',
-        'sid',
-        'turn_id',
-        'role',
-        'step',
-        'text',
-        'data',
-        'at',
-      ])
-        .where('sid', '=', sid).where('role', '=', role).where('hidden', '=', 0).orderBy('mid', 'desc').limit(1)
-        .executeTakeFirst()
+      const row = await shown(sid).where('role', '=', role).orderBy('mid', 'desc').limit(1).executeTakeFirst()
       return row && toMessage(row)
     },
 

@@ -2,8 +2,7 @@ import type { ModelInfo, ModelProvider, ProviderSettings } from '../provider.ts'
 import { anthropicDecoder } from './anthropic-decoder.ts'
 import { anthropicBody, type AnthropicOption } from './anthropic-request.ts'
 import { anthropicBase } from './base-url.ts'
-import type { Exchange } from './exchange.ts'
-import { refusal } from './failure.ts'
+import { createAsking } from './refused-options.ts'
 import { getJson, streamUpstream } from './upstream.ts'
 
 const DEFAULT_BASE = 'https://api.anthropic.com'
@@ -18,7 +17,13 @@ export function createAnthropic(settings: ProviderSettings): ModelProvider {
     'anthropic-version': VERSION,
     ...settings.headers,
   }
-  const refused = new Map<string, Set<AnthropicOption>>()
+  const asking = createAsking<AnthropicOption>({
+    host,
+    key: settings.api_key,
+    url: `${base}/messages`,
+    headers,
+    refusedOption,
+  })
 
   return {
     async listModels(signal) {
@@ -36,24 +41,7 @@ export function createAnthropic(settings: ProviderSettings): ModelProvider {
       return models
     },
     stream(request, signal) {
-      const known = refused.get(request.model) ?? new Set<AnthropicOption>()
-      refused.set(request.model, known)
-      const open = async (exchange: Exchange): Promise<Response> => {
-        for (;;) {
-          const body = anthropicBody(request, known)
-          const response = await exchange.send(`${base}/messages`, {
-            method: 'POST',
-            headers: { ...headers, 'content-type': 'application/json', accept: 'text/event-stream, application/json' },
-            body: JSON.stringify(body),
-          })
-          if (response.ok) return response
-          const text = await exchange.text(64 * 1024)
-          const failure = refusal(host, settings.api_key, response, text)
-          const option = failure.failed.class === 'invalid' ? refusedOption(text, body) : undefined
-          if (!option) throw failure
-          known.add(option)
-        }
-      }
+      const open = asking(request.model, (refused) => anthropicBody(request, refused))
       return streamUpstream(host, settings, signal, open, anthropicDecoder(host, settings.api_key, request))
     },
   }

@@ -3,9 +3,8 @@ import { AppError } from '../../errors.ts'
 import { chatBase } from './base-url.ts'
 import { chatDecoder } from './chat-completions-decoder.ts'
 import { chatBody, type Optional, refusedOption } from './chat-completions-request.ts'
-import type { Exchange } from './exchange.ts'
-import { refusal } from './failure.ts'
 import { guessKind } from './model-kind.ts'
+import { createAsking } from './refused-options.ts'
 import { getJson, streamUpstream } from './upstream.ts'
 
 const DEFAULT_BASE = 'https://api.openai.com/v1'
@@ -18,8 +17,13 @@ export function createChatCompletions(settings: ProviderSettings): ModelProvider
     ...(settings.api_key ? { authorization: `Bearer ${settings.api_key}` } : {}),
     ...settings.headers,
   }
-  /** What this upstream has refused, by model: a reasoning model refuses what its neighbour takes. */
-  const refused = new Map<string, Set<Optional>>()
+  const asking = createAsking<Optional>({
+    host,
+    key: settings.api_key,
+    url: `${base}/chat/completions`,
+    headers,
+    refusedOption,
+  })
 
   return {
     async listModels(signal) {
@@ -35,24 +39,7 @@ export function createChatCompletions(settings: ProviderSettings): ModelProvider
       return ollamaTags(base, settings, headers, signal)
     },
     stream(request, signal) {
-      const known = refused.get(request.model) ?? new Set<Optional>()
-      refused.set(request.model, known)
-      const open = async (exchange: Exchange): Promise<Response> => {
-        for (;;) {
-          const body = chatBody(request, host, known)
-          const response = await exchange.send(`${base}/chat/completions`, {
-            method: 'POST',
-            headers: { ...headers, 'content-type': 'application/json', accept: 'text/event-stream, application/json' },
-            body: JSON.stringify(body),
-          })
-          if (response.ok) return response
-          const text = await exchange.text(64 * 1024)
-          const failure = refusal(host, settings.api_key, response, text)
-          const option = failure.failed.class === 'invalid' ? refusedOption(text, body) : undefined
-          if (!option) throw failure
-          known.add(option)
-        }
-      }
+      const open = asking(request.model, (refused) => chatBody(request, host, refused))
       return streamUpstream(host, settings, signal, open, chatDecoder(host, settings.api_key, request))
     },
   }
