@@ -57,7 +57,10 @@ export const requirementsOf = (server: RegistryServer) => ({
     version: entry.version ?? null,
     transport: entry.transport?.type ?? 'stdio',
     env_required: (entry.environmentVariables ?? []).map(fieldOf),
-    placeholders: placeholdersOf([...entry.runtimeArguments ?? [], ...entry.packageArguments ?? []]),
+    placeholders: [
+      ...placeholdersOf([...entry.runtimeArguments ?? [], ...entry.packageArguments ?? []]),
+      ...(entry.environmentVariables ?? []).flatMap((input) => tokensOf(input.value ?? '', input.variables)),
+    ],
     supported: isSupported(entry),
   })),
   remotes: (server.remotes ?? []).map((entry, index) => ({

@@ -56,8 +56,12 @@ export function mergeSpec(before: McpSpec, change: Partial<McpSpec>): McpSpec {
   const shown = shownSpec(before)
   const kept = (now: Record<string, string>, was: Record<string, string>, wasShown: Record<string, string>) =>
     mapValues(now, (name, value) => Object.hasOwn(was, name) && value === wasShown[name] ? was[name]! : value)
+  // A masked argument is known by its place, or by what is shown of it when others moved it.
   const list = (now: string[], was: string[], wasShown: string[]) =>
-    now.map((value, index) => value === wasShown[index] ? was[index]! : value)
+    now.map((value, index) => {
+      const at = value === wasShown[index] ? index : wasShown.indexOf(value)
+      return at >= 0 ? was[at]! : value
+    })
   const { oauth_client } = change
   return {
     command: change.command === undefined

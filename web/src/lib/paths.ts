@@ -3,6 +3,19 @@ export const paths = {
   home: () => '/chat',
   chat: () => '/chat',
   session: (id: string) => `/chat/${encodeURIComponent(id)}`,
+  mcp: (query: { tab?: string; q?: string; state?: string; add?: string; server?: string } = {}) =>
+    withQuery('/mcp-servers', query),
+  mcpServer: (name: string, query: { tab?: string; q?: string; tool?: string } = {}) =>
+    withQuery(`/mcp-servers/${encodeURIComponent(name)}`, query),
+  approvals: () => '/approvals',
+  approvalHistory: (query: { state?: string; tool?: string; session?: string } = {}) =>
+    withQuery('/approvals/history', query),
+  /** `rule` is the id of one to point out. */
+  rules: (query: { rule?: string } = {}) => withQuery('/approvals/rules', query),
+  audit: (query: { action?: string; actor?: string; about?: string; days?: string } = {}) =>
+    withQuery('/approvals/audit', query),
+  tools: (query: { tool?: string; q?: string; source?: string; effect?: string; decision?: string } = {}) =>
+    withQuery('/tools', query),
   logs: (query: { level?: string; event?: string; q?: string } = {}) => withQuery('/logs', query),
   system: () => '/system',
   settings: () => '/settings/keys',

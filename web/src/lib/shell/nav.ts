@@ -2,8 +2,11 @@ import Activity from '@lucide/svelte/icons/activity'
 import Boxes from '@lucide/svelte/icons/boxes'
 import KeyRound from '@lucide/svelte/icons/key-round'
 import MessagesSquare from '@lucide/svelte/icons/messages-square'
+import Plug from '@lucide/svelte/icons/plug'
 import ScrollText from '@lucide/svelte/icons/scroll-text'
+import ShieldCheck from '@lucide/svelte/icons/shield-check'
 import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal'
+import Wrench from '@lucide/svelte/icons/wrench'
 import { routes } from '$app/manifest'
 import type { Component } from 'svelte'
 import { paths } from '../paths.ts'
@@ -16,6 +19,8 @@ export type NavItem = {
   key: string
   /** Other words that find it in the palette. */
   words: string[]
+  /** Shows how many calls wait for a yes. */
+  counts?: 'approvals'
 }
 
 export type NavGroup = { label: string; items: NavItem[] }
@@ -29,6 +34,25 @@ const GROUPS: NavGroup[] = [
       icon: MessagesSquare,
       key: 'c',
       words: ['conversations', 'sessions', 'messages'],
+    }, {
+      label: 'Approvals',
+      href: paths.approvals(),
+      icon: ShieldCheck,
+      key: 'a',
+      words: ['inbox', 'questions', 'rules', 'policy', 'allow', 'deny', 'audit'],
+      counts: 'approvals',
+    }, {
+      label: 'Tools',
+      href: paths.tools(),
+      icon: Wrench,
+      key: 't',
+      words: ['functions', 'schema', 'try', 'capabilities'],
+    }, {
+      label: 'MCP servers',
+      href: paths.mcp(),
+      icon: Plug,
+      key: 'x',
+      words: ['tools', 'connect', 'marketplace', 'claude', 'cursor', 'registry'],
     }],
   },
   {
