@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { AttachmentInput, AuthorInput, type SessionContext, SessionId, type ToolInfo, TurnText } from './sessions.ts'
-import type { Attachment, Author } from './turn-events.ts'
+import type { Attachment, Author, ToolProgress } from './turn-events.ts'
 
 /**
  * The frames of `/ws` (spec openagent-api §1). Clients of several generations speak it, so what they may leave out
@@ -164,6 +164,7 @@ export type TurnFrame =
       /** Epoch seconds. */
       expires_at: number
     }
+    | ({ type: 'tool_progress'; call_id: string } & ToolProgress)
     | { type: 'approval_decided'; approval_id: string; call_id: string; decision: string; by: string }
   )
   & {

@@ -34,6 +34,9 @@ export type TokenUsage = {
   estimated?: boolean
 }
 
+/** How far a tool call is; `progress` only grows. */
+export type ToolProgress = { progress: number; total?: number; message?: string }
+
 /** Why a model call or a turn failed; retry and fail-over follow from it (design §7). */
 export type FailureClass =
   | 'auth'
@@ -59,6 +62,8 @@ export type TurnEventBody =
   | { type: 'text'; delta: string }
   | { type: 'reasoning'; delta: string }
   | { type: 'tool_call'; call_id: string; name: string; arguments: Record<string, unknown> }
+  /** Now and then while a call runs; of those of one call only the newest counts, and a result ends them. */
+  | ({ type: 'tool_progress'; call_id: string } & ToolProgress)
   | { type: 'tool_result'; call_id: string; name: string; ok: boolean; result: string; duration_ms: number }
   | {
     type: 'approval'

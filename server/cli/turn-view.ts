@@ -96,6 +96,7 @@ export function createTurnView(
           }
           return
         case 'turn_queued':
+        case 'tool_progress':
         case 'usage':
           return
       }

@@ -14,6 +14,7 @@ import type {
   ResourceTemplate,
 } from '@modelcontextprotocol/sdk/types.js'
 import type { CompleteMcpInput, McpTransport } from '../../shared/mcp.ts'
+import type { ToolProgress } from '../../shared/turn-events.ts'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { Fetch } from './guarded-fetch.ts'
@@ -71,7 +72,7 @@ export type Connection = {
   call(
     tool: string,
     args: Record<string, unknown>,
-    options: { signal: AbortSignal; timeoutMs: number; onProgress?: (text: string) => void },
+    options: { signal: AbortSignal; timeoutMs: number; onProgress?: ((update: ToolProgress) => void) | undefined },
   ): Promise<CallToolResult>
   /** Empty where the server has none. */
   resources(timeoutMs: number): Promise<{ resources: Resource[]; templates: ResourceTemplate[] }>
@@ -258,7 +259,11 @@ function connected(
           // A server that reports progress for ever must end, too.
           maxTotalTimeout: timeoutMs * 10,
           onprogress: ({ progress, total, message }) =>
-            onProgress?.(message ?? (total ? `${Math.round(progress / total * 100)} %` : String(progress))),
+            onProgress?.({
+              progress,
+              ...(total === undefined ? {} : { total }),
+              ...(message === undefined ? {} : { message }),
+            }),
         },
       )
       return result as CallToolResult

@@ -128,7 +128,8 @@ export function createRunning(
           `${tool.name} of ${tool.server} changed or is gone since this call was made. Look at it anew.`,
         )
       }
-      const run = () => connection.call(tool.name, args, { signal: context.signal, timeoutMs })
+      const run = () =>
+        connection.call(tool.name, args, { signal: context.signal, timeoutMs, onProgress: context.progress })
       return run().catch(async (error: unknown) => {
         // It did nothing yet, for somebody has to visit a page of it first.
         if (await questions.visit(tool.server, context, error)) return await run()

@@ -43,6 +43,11 @@ function step(view: View, event: TurnEvent): { view: View; bodies: Body[] } {
       const calls = new Map(view.calls).set(event.call_id, call)
       return { view: { thinking: false, calls }, bodies: [...thinks(false), toolStatus(event.call_id, call)] }
     }
+    case 'tool_progress': {
+      const { call_id, progress, total, message } = event
+      const known = { ...(total === undefined ? {} : { total }), ...(message === undefined ? {} : { message }) }
+      return { view, bodies: [{ type: 'tool_progress', call_id, progress, ...known }] }
+    }
     case 'tool_result': {
       const { call_id, ok, result, duration_ms } = event
       const calls = new Map(view.calls)

@@ -161,6 +161,14 @@ const TurnEvent = v.variant('type', [
   v.object({ ...place, type: v.literal('tool_call'), call_id: text, name: text, arguments: anyObject }),
   v.object({
     ...place,
+    type: v.literal('tool_progress'),
+    call_id: text,
+    progress: v.number(),
+    total: v.optional(v.number()),
+    message: v.optional(text),
+  }),
+  v.object({
+    ...place,
     type: v.literal('tool_result'),
     call_id: text,
     name: text,

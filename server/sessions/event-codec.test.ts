@@ -25,6 +25,20 @@ describe('the codec of stored events', () => {
     assert.equal(textOf(coalesce(events)), 'Hello world|!?')
   })
 
+  it('keeps of the progress of a call only what nothing outdates', () => {
+    const progress = (o: number, call_id: string): StoredEvent => ({
+      ...{ o, t: o },
+      e: { type: 'tool_progress', call_id, progress: o },
+    })
+    const result = (o: number, call_id: string): StoredEvent => ({
+      ...{ o, t: o },
+      e: { type: 'tool_result', call_id, name: 'x', ok: true, result: '', duration_ms: 1 },
+    })
+    const of = [progress(1, 'a'), progress(2, 'b'), progress(3, 'a'), progress(4, 'b'), result(5, 'b'), text(6, '!')]
+    assert.deepEqual(coalesce(of).map(({ o }) => o), [3, 5, 6])
+    assert.deepEqual(coalesce([...coalesce(of), result(7, 'a')]).map(({ o }) => o), [5, 6, 7])
+  })
+
   it('resumes after every offset with exactly the text that was not seen, however it was joined', () => {
     const twice = coalesce([...coalesce(events.slice(0, 2)), ...coalesce(events.slice(2))])
     for (let after = 0; after <= 22; after++) {

@@ -7,8 +7,12 @@ import type { TurnEventBody } from '../../shared/turn-events.ts'
  */
 export type StoredEvent = { o: number; t: number; e: TurnEventBody; c?: number[] }
 
-/** Joins adjacent deltas of one kind; what is read back is the same text with the same offsets. */
-export function coalesce(events: readonly StoredEvent[]): StoredEvent[] {
+/**
+ * Joins adjacent deltas of one kind; what is read back is the same text with the same offsets. Progress of a call that
+ * later progress or the result has outdated is left out.
+ */
+export function coalesce(all: readonly StoredEvent[]): StoredEvent[] {
+  const events = all.some(({ e }) => e.type === 'tool_progress') ? withoutOutdated(all) : all
   const out: StoredEvent[] = []
   /** The last of `out` when it was joined here, and so is ours to lengthen: copying it each time would be quadratic. */
   let own: { event: StoredEvent; delta: Delta; cuts: number[] } | undefined
@@ -49,6 +53,16 @@ export const firstOffset = (event: StoredEvent): number => event.c?.[0] ?? event
 type Delta = Extract<TurnEventBody, { delta: string }>
 
 const isDelta = (e: TurnEventBody): e is Delta => e.type === 'text' || e.type === 'reasoning'
+
+function withoutOutdated(events: readonly StoredEvent[]): StoredEvent[] {
+  const outdated = new Set<string>()
+  return events.toReversed().filter(({ e }) => {
+    if (e.type !== 'tool_progress' && e.type !== 'tool_result') return true
+    const keep = e.type === 'tool_result' || !outdated.has(e.call_id)
+    outdated.add(e.call_id)
+    return keep
+  }).reverse()
+}
 
 function appendCuts(cuts: number[], lastOffset: number, next: StoredEvent, { delta }: Delta): void {
   if (!next.c) {

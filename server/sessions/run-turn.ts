@@ -19,7 +19,11 @@ import { costOf, untilAborted } from './model-call.ts'
 import { advance, type Call, isAnswered, type Progress, progressOf } from './progress.ts'
 import { plainDeltas, plainText } from './plain-text.ts'
 import type { SessionRow, SessionStore } from './store.ts'
+import { createToolProgress } from './tool-progress.ts'
+import { limit, refusal, stopped } from './turn-ends.ts'
 import type { TurnRow, TurnStore } from './turn-store.ts'
+
+export type { StopReason } from './turn-ends.ts'
 
 /** Limits of one turn, from the configuration. */
 export type TurnLimits = {
@@ -50,9 +54,6 @@ export type RunTurnDeps = {
 
 /** Between two tries to write on a full disk. */
 const RETRY_MS = 1000
-
-/** Why a running turn is stopped from outside; the reason of its abort signal. */
-export type StopReason = 'interrupted' | 'timeout' | 'stopping'
 
 /**
  * Answers one turn: model call, tools, model call, … until the answer is final, a limit is met or a question must
@@ -307,18 +308,21 @@ export function createRunTurn(deps: RunTurnDeps) {
 
     async function runCall(call: Call): Promise<void> {
       const started = now()
+      const going = createToolProgress(call.call_id, emit)
       const context = {
         caller: turn.caller,
         session_id: session.id,
         turn_id: turn.id,
         call_id: call.call_id,
         signal,
+        progress: going.tell,
         ...(call.decision_reason ? { answer: call.decision_reason } : {}),
       }
       // A server may be removed while a call of its tools waits for its turn.
       const tool = tools.find(call.name)
       if (!tool) return settle(call, { ok: false, text: `There is no tool called ${call.name} any more.` }, 0)
       const output = await tools.run(tool, call.arguments, context)
+      going.end()
       settle(call, output, now() - started)
     }
 
@@ -373,28 +377,4 @@ export function createRunTurn(deps: RunTurnDeps) {
     if (begun) progress.started = true
     return begun
   }
-}
-
-const limit = (message: string): End => ({ state: 'failed', error: { class: 'limit', message } })
-
-function stopped(signal: AbortSignal): End {
-  const reason = signal.reason as StopReason
-  if (reason === 'timeout') {
-    return limit('The turn took longer than agent.turn_timeout_seconds allows; what was said so far is kept.')
-  }
-  if (reason === 'stopping') {
-    return {
-      state: 'interrupted',
-      error: { class: 'internal', message: 'The server stopped while answering. Retry to ask again.' },
-    }
-  }
-  return { state: 'interrupted' }
-}
-
-function refusal({ decision, decision_reason: why }: Call): string {
-  if (decision === 'deny') {
-    return `The owner declined this call${why ? ` and said: ${why}` : '.'} Do not try it again unless asked.`
-  }
-  if (decision === 'expired') return 'Nobody answered the question in time, so this was not done.'
-  return 'This was called off.'
 }

@@ -1,3 +1,4 @@
+import type { ToolProgress } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
 
 /** What a call changes: nothing, data of ours, or the world outside (design §6). */
@@ -12,6 +13,8 @@ export type ToolContext = {
   signal: AbortSignal
   /** What the person wrote who allowed the call. */
   answer?: string
+  /** Tells how far the call is, as often as the tool likes; left out where nobody follows. */
+  progress?(update: ToolProgress): void
 }
 
 /** Text for the model, and whether the call did what was asked. */

@@ -25,13 +25,14 @@ export type CommandResult = {
 
 /**
  * Runs one command in `cwd`, with nothing of our own environment but `path`. When it ends, is out of time or is called
- * off, everything that it started ends with it.
+ * off, everything that it started ends with it. `onOutput` gets what it says as it says it.
  */
 export async function runCommand(
   of: { runtime: Pick<Runtime, 'spawn'>; cwd: string; path: string | undefined },
   command: string,
   limits: CommandLimits,
   signal: AbortSignal,
+  onOutput: (bytes: Uint8Array) => void = () => {},
 ): Promise<CommandResult> {
   const started = Date.now()
   const mark = randomUUID()
@@ -47,7 +48,11 @@ export async function runCommand(
   const child = await shell(of.runtime, command, { cwd: of.cwd, env })
   void child.closeStdin().catch(() => {})
   const output = createOutput(limits.max_output_bytes)
-  const read = Promise.all([collect(child.stdout, output.add), collect(child.stderr, output.add)])
+  const add = (bytes: Uint8Array): void => {
+    output.add(bytes)
+    onOutput(bytes)
+  }
+  const read = Promise.all([collect(child.stdout, add), collect(child.stderr, add)])
 
   const timeout = AbortSignal.timeout(limits.timeout_ms)
   const ended = await Promise.race([child.exited, aborted(AbortSignal.any([signal, timeout]))])

@@ -1,15 +1,18 @@
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import * as v from 'valibot'
 import type { Caller } from '../auth/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Runtime } from '../runtime/port.ts'
 import { defineTool } from '../tools/define.ts'
-import type { OffTool, Tool } from '../tools/tool.ts'
+import type { OffTool, Tool, ToolContext } from '../tools/tool.ts'
 import { createWorkspaceFiles, MAX_FILE } from './files.ts'
 import { runCommand } from './run-command.ts'
 
 /** Characters of a file in one answer. */
 const PAGE = 40_000
+/** Characters of a command's line that is shown while it runs. */
+const MAX_LINE = 500
 
 const Path = v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'), v.maxLength(1000, 'is too long'))
 const Text = v.pipe(v.string('must be text'), v.maxLength(MAX_FILE, `must have at most ${MAX_FILE} characters`))
@@ -173,14 +176,31 @@ function shellTool(deps: Parameters<typeof workspaceTools>[0], cwd: string): Too
       ),
       timeout_seconds: v.optional(count(3600)),
     }),
-    run: ({ command, timeout_seconds }, { caller, signal }) => {
+    run: ({ command, timeout_seconds }, { caller, signal, progress }) => {
       ownersOnly(caller)
       const { shell } = deps.settings()
       const seconds = Math.min(timeout_seconds ?? shell.timeout_seconds, shell.timeout_seconds)
       const limits = { timeout_ms: seconds * 1000, max_output_bytes: shell.max_output_bytes }
-      return runCommand({ runtime: deps.runtime, cwd, path: deps.path() }, command, limits, signal)
+      return runCommand({ runtime: deps.runtime, cwd, path: deps.path() }, command, limits, signal, lastLine(progress))
     },
   })
+}
+
+/** Progress of a command: its newest line, and how many there were. */
+function lastLine(progress: ToolContext['progress']): ((bytes: Uint8Array) => void) | undefined {
+  if (!progress) return undefined
+  const decoder = new TextDecoder()
+  let lines = 0
+  let rest = ''
+  return (bytes) => {
+    const text = rest + decoder.decode(bytes, { stream: true })
+    const parts = text.split(/\r?\n|\r/)
+    // Only the end of a line without end is kept: it may never end.
+    rest = parts.pop()!.slice(-MAX_LINE)
+    lines += parts.length
+    const message = stripVTControlCharacters(parts.findLast((line) => line.trim() !== '') ?? '')
+    if (message) progress({ progress: lines, message: message.slice(0, MAX_LINE) })
+  }
 }
 
 /** The workspace belongs to the owner, as its files do when they are served. */

@@ -1,5 +1,12 @@
 import type { RunMessage } from '../../../../shared/sessions.ts'
-import type { Attachment, FailureClass, TurnEvent, TurnInput, TurnState } from '../../../../shared/turn-events.ts'
+import type {
+  Attachment,
+  FailureClass,
+  ToolProgress,
+  TurnEvent,
+  TurnInput,
+  TurnState,
+} from '../../../../shared/turn-events.ts'
 
 type Of<T extends TurnEvent['type']> = Extract<TurnEvent, { type: T }>
 
@@ -23,6 +30,8 @@ export type Part =
     ok: boolean | null
     duration_ms: number | null
     approval: Approval | null
+    /** How far it is while it runs. */
+    progress: ToolProgress | null
   }
   | { kind: 'notice'; key: string; text: string }
   | { kind: 'retry'; key: string; text: string }
@@ -88,13 +97,21 @@ export function applyEvent(turn: Turn, event: TurnEvent): void {
       if (!toolOf(turn, event.call_id)) {
         turn.parts.push({
           ...{ kind: 'tool', key: event.call_id, name: event.name, arguments: event.arguments },
-          ...{ result: null, ok: null, duration_ms: null, approval: null },
+          ...{ result: null, ok: null, duration_ms: null, approval: null, progress: null },
         })
       }
       break
     case 'tool_result': {
       const tool = toolOf(turn, event.call_id)
-      if (tool) Object.assign(tool, { result: event.result, ok: event.ok, duration_ms: event.duration_ms })
+      if (tool) {
+        Object.assign(tool, { result: event.result, ok: event.ok, duration_ms: event.duration_ms, progress: null })
+      }
+      break
+    }
+    case 'tool_progress': {
+      const tool = toolOf(turn, event.call_id)
+      const { progress, total, message } = event
+      if (tool && tool.result === null) tool.progress = { progress, total, message }
       break
     }
     case 'approval':
@@ -146,7 +163,7 @@ function awaitDecision(turn: Turn, event: Of<'approval'>): void {
   if (!tool) {
     turn.parts.push({
       ...{ kind: 'tool', key: event.call_id, name: event.name, arguments: event.arguments },
-      ...{ result: null, ok: null, duration_ms: null, approval: null },
+      ...{ result: null, ok: null, duration_ms: null, approval: null, progress: null },
     })
     tool = toolOf(turn, event.call_id)!
   }
@@ -230,7 +247,15 @@ function addMessage(turn: Turn, message: RunMessage): void {
   if (message.role === 'tool' && message.toolInfo) {
     const { tool_name, tool_call_id, tool_args, tool_call_error, result, duration_ms } = message.toolInfo
     turn.parts.push({
-      ...{ kind: 'tool', key: tool_call_id, name: tool_name, arguments: tool_args, result, approval: null },
+      ...{
+        kind: 'tool',
+        key: tool_call_id,
+        name: tool_name,
+        arguments: tool_args,
+        result,
+        approval: null,
+        progress: null,
+      },
       ...{ ok: result === null ? null : !tool_call_error, duration_ms: duration_ms ?? null },
     })
     return
