@@ -1,5 +1,6 @@
 import { ulid } from 'ulid'
 import type { RunToolInput, ToolCall, ToolInfo, ToolRun } from '../../shared/tools.ts'
+import { fits } from '../../shared/tool-pattern.ts'
 import { type Caller, can } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import { briefly, type Gate, type GateDeps } from './gate.ts'
@@ -8,7 +9,6 @@ import type { RuleRow, RuleStore } from './rule-store.ts'
 import { byDefault } from './rules.ts'
 import type { Tools } from './service.ts'
 import type { OffTool, Tool } from './tool.ts'
-import { fits } from './tool-pattern.ts'
 
 export type ToolPage = ReturnType<typeof createToolPage>
 

@@ -1,9 +1,9 @@
 import type { ToolDecision } from '../../shared/tools.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
+import { fits } from '../../shared/tool-pattern.ts'
 import { condition, type Subject } from './cel.ts'
 import { type ShellPart, shellParts } from './shell.ts'
 import type { Effect, Tool } from './tool.ts'
-import { fits } from './tool-pattern.ts'
 
 /** What is needed of a rule to apply it. */
 export type Rule = { id: string; decision: ToolDecision; tool: string; when: string | null }

@@ -1,5 +1,6 @@
 import type {
   ApiKey,
+  AuditCheck,
   AuditPage,
   Browser,
   BrowserPairing,
@@ -9,6 +10,9 @@ import type {
   PairBrowserInput,
 } from '$shared/auth.ts'
 import { api, type Fetch } from './client.ts'
+
+/** An action that ends with a dot stands for all that begin with it; `since` is in epoch seconds. */
+export type AuditFilter = { action?: string; actor?: string; about?: string; since?: number }
 
 /** Signing in and out, API keys, browsers and the audit log. */
 export const auth = (fetch?: Fetch) => {
@@ -32,7 +36,9 @@ export const auth = (fetch?: Fetch) => {
     removeOtherBrowsers: () => client.delete<{ removed: number }>('/api/browsers/others'),
     pairBrowser: (input: PairBrowserInput = {}) => client.post<BrowserPairing>('/api/pairings/browser', input),
 
-    audit: (query: { limit?: number; cursor?: string | null; action?: string } = {}) =>
+    audit: (query: AuditFilter & { limit?: number; cursor?: string | null } = {}) =>
       client.get<AuditPage>('/api/audit', { query: { limit: 20, ...query } }),
+    /** Recomputes every hash of the log, which takes a while for a long one. */
+    verifyAudit: () => client.get<AuditCheck>('/api/audit/verify', { timeout: 120_000 }),
   }
 }

@@ -27,9 +27,6 @@ export type CommandResult = {
 }
 export type ModelOption = { runtime_id: string; label: string; subtitle?: string; default?: boolean }
 export type UploadedFile = { path: string; filename: string; mime_type?: string; size?: number; kind?: string }
-export type Decision = 'allow_once' | 'allow_session' | 'allow_always' | 'deny'
-/** `pattern` is what a standing yes covers; `reason` goes to the agent, and answers a question of its own. */
-export type Answer = { decision: Decision; pattern?: 'exact' | 'tool'; reason?: string }
 export type AvailableModel = { id: string; display_name?: string; kind?: string }
 
 /** Sessions, their turns and queues, and the little of models that a conversation needs. */
@@ -67,9 +64,6 @@ export const sessions = (fetch?: Fetch) => {
     removeQueued: (id: string, turnId: string) => client.delete(at(id, `/queue/${encodeURIComponent(turnId)}`)),
     editQueued: (id: string, turnId: string, text: string) =>
       client.patch(at(id, `/queue/${encodeURIComponent(turnId)}`), { text }),
-
-    decide: (approvalId: string, answer: Answer) =>
-      client.post(`/api/approvals/${encodeURIComponent(approvalId)}`, answer),
 
     commands: async () => (await client.get<{ commands: Command[] }>('/api/commands')).commands,
     /** Compaction asks a model, which may take its time. */

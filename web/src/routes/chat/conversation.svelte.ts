@@ -1,6 +1,7 @@
 import { SvelteMap, SvelteSet } from 'svelte/reactivity'
 import { ApiError } from '$lib/api/client.ts'
-import type { Answer, QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
+import { type Answer, approvals } from '$lib/api/approvals.ts'
+import type { QueueItem, SentTurn, SessionsApi } from '$lib/api/sessions.ts'
 import { toast } from '$lib/ui/toast.svelte.ts'
 import { explain } from '$lib/errors.ts'
 import type { QueuePolicy, Session, SessionContext } from '$shared/sessions.ts'
@@ -222,9 +223,10 @@ export class Conversation {
 
   async decide(approvalId: string, answer: Answer): Promise<void> {
     try {
-      await this.#api.decide(approvalId, answer)
+      await approvals().decide(approvalId, answer)
     } catch (error) {
-      tell('The decision was not taken', error)
+      if (error instanceof ApiError && error.status === 409) toast.info('Somebody was quicker', error.message)
+      else tell('The decision was not taken', error)
       await this.transcript.load()
     }
   }
