@@ -157,8 +157,13 @@ export type Channel = {
   name: string
   plugin: string
   state: 'stopped' | 'starting' | 'ready' | 'backoff' | 'failed' | 'quarantined'
-  /** Who the plugin says that it is, once it is connected. */
-  identity: { gateway: string; version: string; capabilities: string[] } | null
+  /** What the plugin says of itself while it is ready; `name` is who it is on the platform, such as `@helper`. */
+  identity: { gateway: string; version: string; capabilities: string[]; name: string | null } | null
+  /** Whether the plugin reaches its platform, and what it says of that. */
+  connected: boolean
+  detail: string | null
+  /** Why the plugin does not run. */
+  problem: string | null
   /** Who may write, in words: "nobody", "2 people". */
   open_to: string
   messages: { in: number; out: number; in_last_hour: number; out_last_hour: number }
@@ -231,7 +236,7 @@ export const UpdateGroupInput = v.object({
 })
 export type UpdateGroupInput = v.InferOutput<typeof UpdateGroupInput>
 
-export type OutboxState = 'waiting' | 'sending' | 'sent' | 'dead' | 'discarded'
+export type OutboxState = 'waiting' | 'sent' | 'dead' | 'discarded'
 
 export type OutboxEntry = {
   id: string

@@ -17,6 +17,7 @@ const LENT: Record<string, string> = {
   'server/auth/principal.ts': 'who calls and what they may do is asked everywhere',
   'server/models/provider.ts': 'the port between the runner and the vendors',
   'server/models/retry.ts': 'when to ask a model again is known to models and done where turns run',
+  'server/plugins/gateway.ts': 'the port between channels and the plugins that carry them',
   'server/sessions/event-log.ts': 'the EventLog port: whoever adds to a turn writes through it',
   'server/system/log.ts': 'the type of the log',
   'server/system/redact.ts': 'what counts as a secret is decided once',

@@ -24,19 +24,16 @@ export function createInboxStore(database: Db) {
   const asks = () => db.selectFrom('channel_asks').selectAll()
 
   return {
-    /** Stores a message with the note that its writer was seen; false when it was here before. */
-    store: (row: NewInbound, inGroup: boolean): Promise<boolean> =>
+    /** Stores a message with the note that its writer was seen; undefined when it was here before. */
+    store: (row: NewInbound, inGroup: boolean): Promise<InboxRow | undefined> =>
       db.transaction().execute(async (tx) => {
-        const { numInsertedOrUpdatedRows } = await tx.insertInto('channel_inbox').values(columns(row))
-          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).executeTakeFirstOrThrow()
-        if (numInsertedOrUpdatedRows !== 1n) return false
+        const stored = await tx.insertInto('channel_inbox').values(columns(row))
+          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).returningAll()
+          .executeTakeFirst()
+        if (!stored) return undefined
         await seen(tx, row, inGroup)
-        return true
+        return toInbox(stored)
       }),
-
-    known: async (channel: string, eventId: string): Promise<boolean> =>
-      await db.selectFrom('channel_inbox').select('id').where('channel', '=', channel).where('event_id', '=', eventId)
-        .executeTakeFirst() !== undefined,
 
     /** Text of a message in a chat, for quoting. */
     textOf: async (channel: string, chatId: string, messageId: string): Promise<string | undefined> =>
@@ -44,8 +41,8 @@ export function createInboxStore(database: Db) {
         .where('message_id', '=', messageId).limit(1).executeTakeFirst())?.text,
 
     /** Messages that nobody took up yet. */
-    waiting: async (state: 'new' | 'command'): Promise<InboxRow[]> =>
-      (await inbox().where('state', '=', state).orderBy('id').execute()).map(toInbox),
+    waiting: async (): Promise<InboxRow[]> =>
+      (await inbox().where('state', 'in', ['new', 'command']).orderBy('id').execute()).map(toInbox),
 
     /**
      * Makes one question of what a person wrote and of the talk before it; undefined when nothing waits.
@@ -83,12 +80,13 @@ export function createInboxStore(database: Db) {
           created_at: ask.at,
         }
         await tx.insertInto('channel_asks').values(row).execute()
-        await mark(tx, [...mine, ...told].map(({ id }) => id), { state: 'turn', ask_id: ask.id })
+        await mark(tx, mine.map(({ id }) => id), { state: 'turn', ask_id: ask.id })
+        await mark(tx, told.map(({ id }) => id), { state: 'done', ask_id: ask.id })
         await mark(tx, talk.filter((row) => !told.includes(row)).map(({ id }) => id), { state: 'done' })
         return toAsk(row)
       }),
 
-    /** What a question is made of, in order of arrival. */
+    /** What a question is made of, in order of arrival: its own messages are in state `turn`, talk before them is not. */
     messagesOf: async (askId: string): Promise<InboxRow[]> =>
       (await inbox().where('ask_id', '=', askId).orderBy('id').execute()).map(toInbox),
 
@@ -100,8 +98,10 @@ export function createInboxStore(database: Db) {
         text: got.text,
       }).where('id', '=', id).execute(),
 
-    done: async (id: number, tx?: Tx): Promise<void> =>
-      void await (tx ?? db).updateTable('channel_inbox').set({ state: 'done' }).where('id', '=', id).execute(),
+    /** What was taken for a command is done, or a message after all. */
+    settle: async (id: number, state: 'done' | 'new', tx?: Tx): Promise<void> =>
+      void await (tx ?? db).updateTable('channel_inbox').set({ state }).where('id', '=', id)
+        .where('state', '=', 'command').execute(),
 
     ask: async (id: string): Promise<AskRow | undefined> => {
       const row = await asks().where('id', '=', id).executeTakeFirst()

@@ -128,6 +128,10 @@ export function createOutboxStore(database: Db, now: () => number) {
       return result.numUpdatedRows > 0n
     },
 
+    /** Messages with buttons that can be pressed, by the beginning of their key. */
+    openButtons: async (prefix: string): Promise<OutRow[]> =>
+      (await rows().where('buttons_open', '=', 1).where('key', 'like', `${prefix}%`).execute()).map(toOut),
+
     list: async ({ state, channel, limit, cursor }: OutboxQuery): Promise<OutRow[]> => {
       let query = rows().orderBy('id', 'desc').limit(limit)
       if (state !== 'all') query = query.where('state', '=', state === 'open' ? 'waiting' : state)

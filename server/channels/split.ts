@@ -57,6 +57,9 @@ export function splitText(text: string, { size, unit }: TextLimit): string[] {
   return parts
 }
 
+/** A text that ends inside a code block, with the block closed. */
+export const withFenceClosed = (text: string): string => fenceAfter(text, '') === '' ? text : text + CLOSING
+
 const CLOSING = '\n```'
 
 /** Where to cut so that what comes before has at most `room` units. */

@@ -6,6 +6,7 @@ import { createApp } from '../../server/app.ts'
 import { loadConfig } from '../../server/config/load.ts'
 import { migrate } from '../../server/db/migrate.ts'
 import { openDatabase } from '../../server/db/open.ts'
+import type { GatewayHost } from '../../server/channels/deps.ts'
 import type { ModelProvider } from '../../server/models/provider.ts'
 import { currentRuntime } from '../../server/runtime/current.ts'
 import type { Listening } from '../../server/runtime/port.ts'
@@ -23,6 +24,8 @@ export async function testApp(options: {
   home?: string
   env?: Record<string, string>
   flags?: Record<string, unknown>
+  /** Carries chats in place of plugins. */
+  gateways?: GatewayHost
 } = {}) {
   const home = options.home ?? await mkdtemp(join(tmpdir(), 'gatehouse-test-'))
   // No provider may be found on the machine that runs the tests.
@@ -46,6 +49,7 @@ export async function testApp(options: {
     webRoot: join(import.meta.dirname, '..', '..', 'web', 'build'),
     restart: () => restarts.push(Date.now()),
     ...(options.model ? { builtin: options.model } : {}),
+    ...(options.gateways ? { gateways: options.gateways } : {}),
   })
   await app.start()
   let listening: Listening | undefined

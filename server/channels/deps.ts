@@ -1,0 +1,71 @@
+import type { Approvals } from '../approvals/service.ts'
+import type { Caller } from '../auth/principal.ts'
+import type { Bus } from '../bus/bus.ts'
+import type { Db } from '../db/open.ts'
+import type { Outbound } from '../http/outbound.ts'
+import type { Gateway, GatewayListener } from '../plugins/gateway.ts'
+import type { Sessions } from '../sessions/service.ts'
+import type { Log } from '../system/log.ts'
+import type { Uploads } from '../uploads/service.ts'
+import { escaped } from './session-key.ts'
+
+/** What channels need of the host that runs the plugins. */
+export type GatewayHost = {
+  gateways(): Gateway[]
+  onGatewayEvent(listener: GatewayListener): void
+  onGatewayState(listener: (gateway: Gateway) => void): void
+}
+
+/** The commands that all doors share. */
+export type SharedCommands = {
+  list(): { name: string; description: string }[]
+  knows(name: string): boolean
+  run(
+    name: string,
+    input: { caller: Caller; sessions: readonly string[]; arg: string },
+  ): Promise<{ text: string; picker?: { prompt: string; options: { label: string; value: string }[] } }>
+}
+
+/** What the feature is built from. */
+export type ChannelDeps = {
+  kysely: Db
+  plugins: GatewayHost
+  sessions: Sessions
+  commands: SharedCommands
+  approvals: Pick<Approvals, 'list' | 'decide'>
+  uploads: Pick<Uploads, 'save' | 'read'>
+  outbound: Outbound
+  /** The section `channels` of the configuration. */
+  settings: () => Record<string, unknown>
+  bus: Bus
+  log: Log
+  audit: (entry: {
+    caller?: Caller
+    system?: string
+    action: string
+    target: string
+    detail: Record<string, unknown>
+  }) => Promise<void>
+  now: () => number
+}
+
+/** Chats belong to the owner, who let their people in; the owner finds them among the other conversations. */
+const HANDLE = 'owner'
+
+/** Somebody on a channel; the part of the id before the colon is the channel. */
+export const channelCaller = (channel: string, person: { id: string; name: string }): Caller => ({
+  kind: 'channel',
+  handle: HANDLE,
+  id: `${escaped(channel)}:${escaped(person.id)}`,
+  name: person.name,
+  scopes: new Set(['read', 'chat']),
+})
+
+/** The feature itself, where nobody in particular asks. */
+export const CHANNELS: Caller = {
+  kind: 'channel',
+  handle: HANDLE,
+  id: 'channels',
+  name: 'Channels',
+  scopes: new Set(['read', 'chat']),
+}

@@ -1,0 +1,128 @@
+import type { ChannelRoute, ChannelSettings } from '../../shared/channels.ts'
+import type { MessageReceived } from '../../shared/gateway-protocol.ts'
+import { judge, type Verdict } from './access.ts'
+import type { Activity } from './activity.ts'
+import { labelOf, wordsOf } from './ask-text.ts'
+import type { ChatCommands } from './chat-commands.ts'
+import type { ChannelDeps } from './deps.ts'
+import type { NewInbound } from './inbox-store.ts'
+import type { Pairings } from './pairing.ts'
+import type { PeopleStore } from './people-store.ts'
+import { destinationOf } from './routing.ts'
+import { chatKind, type Place } from './session-key.ts'
+
+/** Names that platforms give to the parts of a chat, in `routing` beside the usual fields. */
+const THREADS = ['thread_id', 'topic_id', 'message_thread_id', 'thread_ts']
+const MAX_ID = 1000
+
+/**
+ * What happens to a message before it is acknowledged: is it consistent, may its writer write, where does it go; then
+ * it is stored. Nothing else has happened by then, no session and no command.
+ */
+export function createInbound(
+  deps: Pick<ChannelDeps, 'log' | 'now'> & {
+    people: PeopleStore
+    pairings: Pairings
+    commands: ChatCommands
+    activity: Activity
+    settings: (name: string) => ChannelSettings
+    routes: () => readonly ChannelRoute[]
+    stored: (row: NewInbound) => Promise<void>
+  },
+) {
+  const { people, settings, log, now } = deps
+
+  return async (channel: string, event: MessageReceived): Promise<void> => {
+    const { sender } = event
+    const problem = inconsistency(event)
+    if (problem) {
+      deps.activity.failed(channel, problem)
+      log.warn('channel.refused_event', problem, { channel })
+      return
+    }
+    const place = placeOf(channel, event)
+    const direct = chatKind(place.chat_type) === 'dm'
+    const words = wordsOf(event.content)
+    const named = event.mentions_bot || event.reply_to_bot
+    const slash = words === undefined ? undefined : deps.commands.slashOf(words, direct || named)
+    const verdict: Verdict = judge({
+      settings: settings(channel),
+      place,
+      person: await people.person(channel, sender.id),
+      group: direct ? undefined : await people.group(channel, place.chat_id),
+      addressed: named || slash !== undefined,
+    })
+    if (verdict.action === 'drop') {
+      log.info('channel.dropped', `A message was dropped: ${verdict.reason}`, { channel, sender: sender.id })
+      return
+    }
+    const name = labelOf(sender)
+    const chat = { channel, chat_type: place.chat_type, chat_id: place.chat_id, thread_id: place.thread_id ?? '' }
+    if (verdict.action === 'pair') return await deps.pairings.knock(chat, { id: sender.id, name })
+
+    const destination = destinationOf(place, deps.routes())
+    if ('drop' in destination) {
+      log.info('channel.dropped', 'A message was dropped by a rule', { channel, rule: destination.rule })
+      return
+    }
+    const media = event.content.type === 'media' && event.content.url !== undefined
+      ? { kind: event.content.media_type, url: event.content.url }
+      : null
+    const text = words ?? ''
+    const says = text.trim() !== '' || media !== null
+    const { session_id, model, instructions } = destination
+    await deps.stored({
+      ...chat,
+      event_id: eventId(event),
+      sender_id: sender.id,
+      sender_name: name,
+      message_id: event.message_id,
+      reply_to: event.reply_to ?? null,
+      text,
+      media,
+      session_id,
+      route: model === undefined && instructions === undefined
+        ? null
+        : { ...(model === undefined ? {} : { model }), ...(instructions === undefined ? {} : { instructions }) },
+      state: !says || verdict.action === 'record'
+        ? 'record'
+        : verdict.action === 'context'
+        ? 'context'
+        : slash || (media === null && deps.commands.mayBeAnswer(session_id))
+        ? 'command'
+        : 'new',
+      at: now(),
+    })
+  }
+}
+
+/** Sessions and replies go by these, so a plugin must not say two things of one message. */
+function inconsistency({ chat_id, sender, routing, message_id }: MessageReceived): string | undefined {
+  if (chat_id !== routing.chat_id) return 'chat_id: differs from routing.chat_id; the message was dropped'
+  if (sender.id !== routing.sender_id) return 'sender.id: differs from routing.sender_id; the message was dropped'
+  if (chat_id === '' || sender.id === '' || message_id === '') {
+    return 'chat_id, sender.id and message_id must not be empty; the message was dropped'
+  }
+  if (Math.max(chat_id.length, sender.id.length, message_id.length) > MAX_ID) {
+    return `chat_id, sender.id and message_id must have at most ${MAX_ID} characters; the message was dropped`
+  }
+}
+
+function placeOf(channel: string, { chat_id, sender, routing }: MessageReceived): Place {
+  const thread = THREADS.map((name) => routing[name]).find((id) => id !== undefined && id !== '')
+  return {
+    channel,
+    chat_type: routing.chat_type,
+    chat_id,
+    sender_id: sender.id,
+    ...(thread === undefined ? {} : { thread_id: thread }),
+  }
+}
+
+/** The platform's own id of the event where the plugin tells it; else chat and message, for many count per chat. */
+function eventId({ metadata, chat_id, message_id }: MessageReceived): string {
+  const told = (metadata as { event_id?: unknown } | undefined)?.event_id
+  return typeof told === 'string' && told !== '' && told.length <= MAX_ID
+    ? `event:${told}`
+    : JSON.stringify([chat_id, message_id])
+}

@@ -1,0 +1,331 @@
+import type {
+  Channel,
+  ChannelGroup,
+  ChannelPerson,
+  ChannelRoute,
+  OutboxEntry,
+  OutboxQuery,
+  RouteTest,
+  RouteTestResult,
+  SendToChatInput,
+  UpdateGroupInput,
+  UpdatePersonInput,
+} from '../../shared/channels.ts'
+import { type Caller, demand } from '../auth/principal.ts'
+import { invalid, notFound } from '../errors.ts'
+import type { Gateway } from '../plugins/gateway.ts'
+import { judge } from './access.ts'
+import { createActivity } from './activity.ts'
+import { createAsks } from './asks.ts'
+import { createButtons } from './buttons.ts'
+import { createChatCommands } from './chat-commands.ts'
+import type { ChannelDeps } from './deps.ts'
+import { createInbound } from './inbound.ts'
+import { createInboxStore } from './inbox-store.ts'
+import { createMedia } from './media.ts'
+import { createOutboxStore } from './outbox-store.ts'
+import { createOutbox } from './outbox.ts'
+import { createPairings } from './pairing.ts'
+import { createPeopleStore } from './people-store.ts'
+import { createQuestions } from './questions.ts'
+import { createListener, createTaking } from './receiver.ts'
+import { createReplies } from './replies.ts'
+import { destinationOf } from './routing.ts'
+import { chatKind } from './session-key.ts'
+import { createSettings } from './settings.ts'
+import { knownLimit, splitText, type TextLimit } from './split.ts'
+import { createTyping } from './typing.ts'
+import { createViews, toEntry, toGroup, toPerson } from './views.ts'
+
+export type Channels = Awaited<ReturnType<typeof createChannels>>
+
+const DAY_MS = 24 * 3600_000
+/** What is over is forgotten after so long; within it, a message that a platform sends again is recognised. */
+const KEPT_MS = 30 * DAY_MS
+const TELL_MS = 500
+
+/**
+ * Chat platforms over gateway plugins (design §8): a plugin only carries. Here is who may write, where a message goes,
+ * what was taken and is not answered yet, and what is still to be said.
+ */
+export async function createChannels(deps: ChannelDeps) {
+  const { plugins, bus, log, now } = deps
+  const stop = new AbortController()
+  const inbox = createInboxStore(deps.kysely)
+  const outboxStore = createOutboxStore(deps.kysely, now)
+  const people = createPeopleStore(deps.kysely)
+  const settings = createSettings(deps.settings)
+  const activity = createActivity(now)
+  const gateway = (name: string): Gateway | undefined => plugins.gateways().find((known) => known.name === name)
+  let routes: readonly ChannelRoute[] = await people.routes()
+
+  const tell = createTeller(bus)
+  const changed = (channel: string): void => tell('channel', channel)
+  const media = createMedia({ ...deps, settings })
+  const outbox = createOutbox({
+    store: outboxStore,
+    gateway,
+    media: media.outgoing,
+    activity,
+    changed: () => tell('outbox'),
+    log,
+    now,
+  })
+  const typing = createTyping({ gateway, now })
+  const pairings = createPairings({ ...deps, store: people, outbox })
+  const questions = createQuestions({ ...deps, outbox, store: outboxStore, people, settings, gateway })
+  const commands = createChatCommands({ ...deps, people, pairings, questions, settings })
+  const replies = createReplies({
+    ...deps,
+    inbox,
+    outbox,
+    store: outboxStore,
+    people,
+    questions,
+    typing,
+    settings,
+    limit,
+    gateway,
+    again: (ask) => asks.again(ask),
+  })
+  const asks = createAsks({ ...deps, inbox, outbox, outboxStore, media, replies, settings })
+  const taking = createTaking({ inbox, asks, commands, outbox, outboxStore, activity, changed })
+  const message = createInbound({
+    ...deps,
+    people,
+    pairings,
+    commands,
+    activity,
+    settings,
+    routes: () => routes,
+    stored: taking.stored,
+  })
+  const press = createButtons({
+    ...deps,
+    store: outboxStore,
+    outbox,
+    inbox,
+    people,
+    questions,
+    settings,
+    stored: taking.stored,
+  })
+  const view = createViews({
+    gateways: () => plugins.gateways(),
+    inbox,
+    outbox: outboxStore,
+    people,
+    activity,
+    settings,
+  })
+
+  plugins.onGatewayEvent(createListener({ message, press, outbox, activity, changed, log, stop: stop.signal }))
+  plugins.onGatewayState(({ name, state }) => {
+    if (state === 'ready') void resume(name)
+    else activity.auth(name, null)
+    changed(name)
+  })
+  const unsubscribe = bus.subscribe((event) => {
+    if (event.type === 'resource' && event.resource === 'session' && event.id) replies.sessionChanged(event.id)
+  })
+
+  /** What fits in one message: as the settings say, else the plugin, else as is known of the platform. */
+  function limit(name: string): TextLimit {
+    const { text_limit, text_unit } = settings(name)
+    const ready = gateway(name)?.ready
+    const known = knownLimit(ready?.gateway ?? name)
+    return {
+      size: text_limit ?? ready?.text_limit ?? known.size,
+      unit: text_unit ?? ready?.text_unit ?? (text_limit === undefined ? known.unit : 'utf16'),
+    }
+  }
+
+  async function resume(channel?: string): Promise<void> {
+    try {
+      await outbox.resume(channel)
+    } catch (error) {
+      log.error('outbox.not_resumed', 'What waits could not be looked up', { error: String(error) })
+    }
+  }
+
+  async function forget(): Promise<void> {
+    const before = now() - KEPT_MS
+    await inbox.forget(before)
+    await outboxStore.forget(before)
+    await people.forgetPairings(before)
+  }
+  const daily = setInterval(() => {
+    forget().catch((error) =>
+      log.warn('channel.not_tidied', 'Old messages could not be forgotten', { error: String(error) })
+    )
+  }, DAY_MS)
+  ;(daily as { unref?: () => void }).unref?.()
+
+  const named = (name: string): Gateway => {
+    const found = gateway(name)
+    if (!found) throw notFound('channel', name.slice(0, 100))
+    return found
+  }
+
+  return {
+    pairings,
+
+    list: (caller: Caller): Promise<Channel[]> => {
+      demand(caller, 'read')
+      return view()
+    },
+
+    async get(caller: Caller, name: string): Promise<Channel> {
+      demand(caller, 'read')
+      named(name)
+      return (await view()).find((channel) => channel.name === name)!
+    },
+
+    /** A word of the owner's into a chat. */
+    async send(caller: Caller, name: string, { chat_id, thread_id, text }: SendToChatInput): Promise<OutboxEntry[]> {
+      demand(caller, 'admin')
+      named(name)
+      const place = { channel: name, chat_type: '', chat_id, thread_id: thread_id ?? '' }
+      const entries: OutboxEntry[] = []
+      for (const part of splitText(text, limit(name))) {
+        const id = await outbox.add({ ...place, kind: 'send', body: { text: part } })
+        entries.push(toEntry(await outbox.get(id!)))
+      }
+      await deps.audit({ caller, action: 'channel.sent', target: name, detail: { chat_id } })
+      return entries
+    },
+
+    /** Newest first. */
+    async outbox(caller: Caller, query: OutboxQuery): Promise<{ entries: OutboxEntry[]; nextCursor: string | null }> {
+      demand(caller, 'admin')
+      const rows = await outboxStore.list({ ...query, limit: query.limit + 1 })
+      const entries = rows.slice(0, query.limit).map(toEntry)
+      return { entries, nextCursor: rows.length > query.limit ? entries.at(-1)!.id : null }
+    },
+
+    async sendAgain(caller: Caller, id: string): Promise<OutboxEntry> {
+      demand(caller, 'admin')
+      const row = await outbox.sendAgain(id)
+      await deps.audit({ caller, action: 'outbox.sent_again', target: id, detail: { channel: row.channel } })
+      return toEntry(row)
+    },
+
+    async discard(caller: Caller, id: string): Promise<OutboxEntry> {
+      demand(caller, 'admin')
+      const row = await outbox.discard(id)
+      await deps.audit({ caller, action: 'outbox.discarded', target: id, detail: { channel: row.channel } })
+      return toEntry(row)
+    },
+
+    async people(
+      caller: Caller,
+      channel?: string,
+    ): Promise<{ people: ChannelPerson[]; groups: ChannelGroup[] }> {
+      demand(caller, 'admin')
+      const [persons, groups] = await Promise.all([people.people(channel), people.groups(channel)])
+      return { people: persons.map(toPerson), groups: groups.map(toGroup) }
+    },
+
+    async updatePerson(caller: Caller, channel: string, id: string, input: UpdatePersonInput): Promise<ChannelPerson> {
+      demand(caller, 'admin')
+      const row = await people.changePerson(channel, id, input)
+      await deps.audit({ caller, action: 'channel_person.updated', target: `${channel}:${id}`, detail: input })
+      tell('channel_person', channel)
+      return toPerson(row)
+    },
+
+    async updateGroup(caller: Caller, channel: string, id: string, input: UpdateGroupInput): Promise<ChannelGroup> {
+      demand(caller, 'admin')
+      const row = await people.changeGroup(channel, id, input)
+      await deps.audit({ caller, action: 'channel_group.updated', target: `${channel}:${id}`, detail: input })
+      tell('channel_person', channel)
+      return toGroup(row)
+    },
+
+    routes(caller: Caller): readonly ChannelRoute[] {
+      demand(caller, 'read')
+      return routes
+    },
+
+    /** Puts these rules in the place of all rules. */
+    async putRoutes(caller: Caller, next: ChannelRoute[]): Promise<readonly ChannelRoute[]> {
+      demand(caller, 'admin')
+      for (const [i, { ignore, session, model, instructions }] of next.entries()) {
+        if (ignore && (session ?? model ?? instructions) !== undefined) {
+          throw invalid(`routes.${i}.ignore`, 'drops what matches; leave out session, model and instructions')
+        }
+      }
+      await people.putRoutes(next)
+      routes = next
+      await deps.audit({ caller, action: 'channel_routes.changed', target: 'routes', detail: { rules: next.length } })
+      tell('channel')
+      return routes
+    },
+
+    /** What would become of a message, without anything happening. */
+    async testRoute(caller: Caller, { mentions_bot, ...of }: RouteTest): Promise<RouteTestResult> {
+      demand(caller, 'read')
+      const { thread_id, ...rest } = of
+      const place = { ...rest, ...(thread_id ? { thread_id } : {}) }
+      const direct = chatKind(place.chat_type) === 'dm'
+      const { action, reason } = judge({
+        settings: settings(place.channel),
+        place,
+        person: await people.person(place.channel, place.sender_id),
+        group: direct ? undefined : await people.group(place.channel, place.chat_id),
+        addressed: mentions_bot,
+      })
+      const nowhere = { session_id: null, model: null }
+      if (action === 'drop' || action === 'pair') return { action, reason, rule: null, ...nowhere }
+      const to = destinationOf(place, routes)
+      if ('drop' in to) return { action: 'drop', reason: 'the rule drops it', rule: to.rule, ...nowhere }
+      const model = to.model ?? settings(place.channel).model ?? null
+      return { action, reason, rule: to.rule, session_id: to.session_id, model }
+    },
+
+    /** Takes up what a stopped server left. Before the plugins start. */
+    async start(): Promise<void> {
+      await replies.recover()
+      for (const ask of await inbox.asks('open')) asks.again(ask)
+      for (const row of await inbox.waiting()) taking.take(row)
+      await resume()
+    },
+
+    async stop(): Promise<void> {
+      stop.abort()
+      clearInterval(daily)
+      unsubscribe()
+      typing.stop()
+      await asks.stop()
+      await replies.stop()
+      await outbox.stop()
+      tell.stop()
+    },
+  }
+}
+
+/** Tells pages what changed, at most a few times a second however much happens. */
+function createTeller(bus: ChannelDeps['bus']) {
+  const waiting = new Map<string, ReturnType<typeof setTimeout>>()
+  const tell = (resource: 'channel' | 'channel_person' | 'outbox', id?: string): void => {
+    const key = `${resource}:${id ?? ''}`
+    if (waiting.has(key)) return
+    waiting.set(
+      key,
+      setTimeout(() => {
+        waiting.delete(key)
+        bus.publish({
+          type: 'resource',
+          resource,
+          action: 'updated',
+          ...(id === undefined ? {} : { id }),
+          handle: 'owner',
+        })
+      }, TELL_MS),
+    )
+  }
+  tell.stop = (): void => {
+    for (const timer of waiting.values()) clearTimeout(timer)
+  }
+  return tell
+}

@@ -1,0 +1,125 @@
+import type {
+  Channel,
+  ChannelGroup,
+  ChannelPerson,
+  ChannelSettings,
+  OutboxEntry,
+  OutboxState,
+} from '../../shared/channels.ts'
+import type { Gateway } from '../plugins/gateway.ts'
+import type { Activity } from './activity.ts'
+import type { InboxStore } from './inbox-store.ts'
+import type { OutboxStore, OutRow } from './outbox-store.ts'
+import type { GroupRow, PeopleStore, PersonRow } from './people-store.ts'
+
+/** Channels as the page and the terminal show them. */
+export function createViews(deps: {
+  gateways: () => Gateway[]
+  inbox: InboxStore
+  outbox: OutboxStore
+  people: PeopleStore
+  activity: Activity
+  settings: (name: string) => ChannelSettings
+}) {
+  return async (): Promise<Channel[]> => {
+    const [came, went, people, groups] = await Promise.all([
+      deps.inbox.counts(),
+      deps.outbox.counts(),
+      deps.people.people(),
+      deps.people.groups(),
+    ])
+    return deps.gateways().map((gateway) => {
+      const { name } = gateway
+      const lately = deps.activity.view(name)
+      const sent = (state: OutRow['state']): number =>
+        went.find((row) => row.channel === name && row.state === state)?.n ?? 0
+      const last = lately.last_message_at ?? (came.has(name) ? came.get(name)!.last / 1000 : null)
+      return {
+        name,
+        plugin: gateway.plugin,
+        state: gateway.state,
+        identity: gateway.ready
+          ? {
+            gateway: gateway.ready.gateway,
+            version: gateway.ready.version,
+            capabilities: gateway.ready.capabilities,
+            name: gateway.status?.identity ?? null,
+          }
+          : null,
+        connected: gateway.state === 'ready' ? gateway.status?.connected ?? true : false,
+        detail: gateway.status?.detail ?? null,
+        problem: gateway.problem ?? null,
+        open_to: openTo(
+          deps.settings(name),
+          people.filter((row) => row.channel === name),
+          groups.filter((row) => row.channel === name),
+        ),
+        messages: {
+          in: came.get(name)?.messages ?? 0,
+          out: sent('sent'),
+          in_last_hour: lately.in,
+          out_last_hour: lately.out,
+        },
+        throughput: lately.throughput,
+        outbox: { waiting: sent('waiting'), dead: sent('dead') },
+        last_message_at: last,
+        last_error: lately.last_error,
+        auth: lately.auth,
+      }
+    })
+  }
+}
+
+/** Who may write, in words. */
+function openTo(settings: ChannelSettings, people: PersonRow[], groups: GroupRow[]): string {
+  if (settings.allowed_users.includes('*')) return 'everybody'
+  const who = new Set([
+    ...settings.allowed_users,
+    ...people.filter((row) => row.paired === 1).map((row) => row.person_id),
+  ])
+  const where = new Set([
+    ...settings.allowed_groups,
+    ...groups.filter((row) => row.allowed === 1).map((row) => row.chat_id),
+  ])
+  const parts = [
+    ...(who.size > 0 ? [who.size === 1 ? '1 person' : `${who.size} people`] : []),
+    ...(where.has('*')
+      ? ['every group']
+      : where.size > 0
+      ? [where.size === 1 ? '1 group' : `${where.size} groups`]
+      : []),
+  ]
+  return parts.join(' and ') || 'nobody'
+}
+
+export const toPerson = ({ last_seen_at, paired, trusted, ...row }: PersonRow): ChannelPerson => ({
+  ...row,
+  paired: paired === 1,
+  trusted: trusted === 1,
+  last_seen_at: last_seen_at === null ? null : last_seen_at / 1000,
+})
+
+export const toGroup = ({ last_seen_at, allowed, ...row }: GroupRow): ChannelGroup => ({
+  ...row,
+  allowed: allowed === null ? null : allowed === 1,
+  last_seen_at: last_seen_at === null ? null : last_seen_at / 1000,
+})
+
+export const toEntry = (row: OutRow): OutboxEntry => ({
+  id: row.id,
+  channel: row.channel,
+  chat_id: row.chat_id,
+  thread_id: row.thread_id || null,
+  kind: row.kind,
+  text: row.body.text,
+  attachment: row.body.attachment ?? null,
+  state: row.state satisfies OutboxState,
+  attempts: row.attempts,
+  error: row.error,
+  message_id: row.message_id,
+  session_id: row.session_id,
+  turn_id: row.turn_id,
+  created_at: row.created_at / 1000,
+  next_at: row.next_at / 1000,
+  sent_at: row.sent_at === null ? null : row.sent_at / 1000,
+})
