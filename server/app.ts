@@ -8,6 +8,9 @@ import { authRoutes } from './auth/routes.ts'
 import { createAuth } from './auth/service.ts'
 import { createAuthStore } from './auth/store.ts'
 import { createBus } from './bus/bus.ts'
+import type { GatewayHost } from './channels/deps.ts'
+import { channelRoutes } from './channels/routes.ts'
+import { createChannels } from './channels/service.ts'
 import type { Environment } from './config/environment.ts'
 import type { Loaded } from './config/load.ts'
 import { configRoutes } from './config/routes.ts'
@@ -102,6 +105,8 @@ export type Deps = {
   terminalToken?: string
   /** Answers when no model is connected; rules unless a test or `npm run dev` brings its own. */
   builtin?: ModelProvider
+  /** Carries chats in place of plugins; tests bring their own. */
+  gateways?: GatewayHost
   now?: () => number
 }
 
@@ -289,6 +294,20 @@ export async function createApp(deps: Deps) {
     deps.restart()
   }
   const commands = createCommands({ sessions, models, approvals, version: build.version, log, restart, now })
+  const channels = await createChannels({
+    kysely,
+    plugins: deps.gateways ?? NO_GATEWAYS,
+    sessions,
+    commands,
+    approvals,
+    uploads,
+    outbound,
+    settings: () => settings().channels,
+    bus,
+    log,
+    audit: auth.audit.record,
+    now,
+  })
   const sockets = createSockets({ sessions, commands, approvals, uploads, bus, system, about, log })
 
   const guard = createGuard({
@@ -358,6 +377,7 @@ export async function createApp(deps: Deps) {
     .route('/', toolRoutes(toolPage))
     .route('/', toolRuleRoutes(toolRules))
     .route('/', uploadRoutes(uploads))
+    .route('/', channelRoutes(channels))
     .route('/', streamRoutes({ sessions, system, bus, watching: (change) => (pages += change) }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
 
@@ -434,6 +454,7 @@ export async function createApp(deps: Deps) {
     /** Takes up what was left: closes turns that a crash cut, runs what was queued, looks for providers. */
     async start(): Promise<void> {
       await runner.recover()
+      await channels.start()
       void models.detect(config.variables(), AbortSignal.timeout(30_000)).catch((error) =>
         log.warn('models.detect_failed', 'Looking for providers failed', { error: String(error) })
       )
@@ -443,6 +464,7 @@ export async function createApp(deps: Deps) {
     async stop(): Promise<void> {
       bus.publish({ type: 'stopping' })
       approvals.close()
+      await channels.stop()
       await runner.stop()
       await mcpServer.stop()
       await mcp.stop()
@@ -453,3 +475,5 @@ export async function createApp(deps: Deps) {
     },
   }
 }
+
+const NO_GATEWAYS: GatewayHost = { gateways: () => [], onGatewayEvent: () => {}, onGatewayState: () => {} }
