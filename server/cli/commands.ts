@@ -11,6 +11,7 @@ import { help } from './help.ts'
 import { keyCommands } from './keys.ts'
 import { loginLink } from './login-link.ts'
 import { logs } from './logs.ts'
+import { mcp } from './mcp.ts'
 import { modelCommands } from './models.ts'
 import { serveCommand } from './serve-command.ts'
 import { sessionCommands } from './sessions.ts'
@@ -30,6 +31,7 @@ export const commands: Command[] = [
   ...sessionCommands,
   ...approvalCommands,
   ...modelCommands,
+  mcp,
   ...configCommands,
   ...keyCommands,
   ...auditCommands,
