@@ -57,7 +57,8 @@ const MENDS: [RegExp, string][] = [
 /** What to do about the last failure. */
 export function mendOf(mcp: Mcp): string | undefined {
   if (mcp.inputs_missing.length > 0) return 'Enter what is missing in the settings.'
-  if (mcp.needs_auth) return 'Sign in to it.'
+  // The button beside it says the rest.
+  if (mcp.needs_auth) return undefined
   const text = mcp.last_error
   return text ? MENDS.find(([pattern]) => pattern.test(text))?.[1] : undefined
 }
