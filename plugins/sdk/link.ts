@@ -65,7 +65,7 @@ function problemOf(schema: v.GenericSchema, record: unknown): string | undefined
 
 function wordsOf(issue: v.BaseIssue<unknown>): string {
   const field = issue.path?.map((step) => String(step.key)).join('.') ?? ''
-  return `${field} ${issue.message.startsWith('Invalid key:') ? 'is missing' : issue.message}`.trim()
+  return `${field} ${issue.received === 'undefined' ? 'is missing' : issue.message}`.trim()
 }
 
 function byType<S extends v.GenericSchema & { entries: { type: { literal: string } } }>(

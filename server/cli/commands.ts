@@ -13,6 +13,7 @@ import { loginLink } from './login-link.ts'
 import { logs } from './logs.ts'
 import { mcp } from './mcp.ts'
 import { modelCommands } from './models.ts'
+import { pluginsTest } from './plugins-test.ts'
 import { serveCommand } from './serve-command.ts'
 import { sessionCommands } from './sessions.ts'
 import { status } from './status.ts'
@@ -35,6 +36,7 @@ export const commands: Command[] = [
   ...configCommands,
   ...keyCommands,
   ...auditCommands,
+  pluginsTest,
   loginLink,
   help,
   completions,

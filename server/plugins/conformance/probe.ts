@@ -7,6 +7,7 @@ export type Sent = Record<string, unknown>
 
 type Event = Extract<ParsedLine, { kind: 'event' }>['event']
 type EventOf<T extends Event['type']> = Extract<Event, { type: T }>
+type Answer = EventOf<'command_ok' | 'command_error' | 'pong'>
 
 /** How a process ended, and how long it took since `since`. */
 export type Ended = { code: number | null; signal: string | null }
@@ -122,7 +123,10 @@ export async function startProbe(options: ProbeOptions) {
     /** Sends a command and waits for its answer. */
     async ask(record: Sent & { request_id: string }, ms?: number) {
       await send(record)
-      return await until(() => events.find((event) => isAnswer(event) && event.request_id === record.request_id), ms)
+      return await until(
+        () => events.find((event): event is Answer => isAnswer(event) && event.request_id === record.request_id),
+        ms,
+      )
     },
 
     endInput: () => child.closeStdin(),
@@ -140,7 +144,7 @@ export async function startProbe(options: ProbeOptions) {
 
 const ANSWERS = new Set(['command_ok', 'command_error', 'pong'])
 
-const isAnswer = (event: Event): event is EventOf<'command_ok' | 'command_error' | 'pong'> => ANSWERS.has(event.type)
+const isAnswer = (event: Event): event is Answer => ANSWERS.has(event.type)
 
 /** What a core that keeps a plugin's state answers. */
 function stateAnswer(state: Map<string, unknown>, event: Event): Sent | undefined {
