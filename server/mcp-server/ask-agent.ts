@@ -101,6 +101,7 @@ export function createAskAgent({ sessions, question }: {
           if (event.type === 'text') characters += event.delta.length
           const message = event.type === 'text' ? `Writing: ${characters} characters` : inWords(event)
           if (message) tell(message)
+          if (event.type === 'notice') await context.log('notice', event.text)
           if (event.type === 'approval') {
             const over = new AbortController()
             asked.set(event.approval_id, over)

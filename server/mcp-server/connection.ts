@@ -1,6 +1,6 @@
 import type { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/protocol.js'
-import type { ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js'
+import type { LoggingLevel, ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js'
 import type { Caller } from '../auth/principal.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
@@ -18,6 +18,9 @@ export type Connection = {
 
 /** Subscriptions of one session; further ones are refused. */
 const MAX_SUBSCRIPTIONS = 1000
+
+/** From the least grave. */
+const LEVELS: LoggingLevel[] = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
 
 /** Joins what we offer to the SDK's server, for one caller. */
 export function createConnection(
@@ -53,10 +56,15 @@ export function createConnection(
       elicits: elicitation !== undefined && (elicitation.form !== undefined || elicitation.url === undefined),
     }
   }
+  let least = LEVELS.indexOf('info')
   const contextOf = (extra: RequestHandlerExtra<ServerRequest, ServerNotification>): CallContext => ({
     ...visitor(),
     signal: extra.signal,
     isGone: () => gone,
+    async log(level, data) {
+      if (LEVELS.indexOf(level) < least) return
+      await extra.sendNotification({ method: 'notifications/message', params: { level, logger: 'gatehouse', data } })
+    },
     extra,
   })
 
@@ -101,6 +109,13 @@ export function createConnection(
     types.UnsubscribeRequestSchema,
     answer(({ uri }) => {
       subscriptions.delete(uri)
+      return {}
+    }),
+  )
+  server.setRequestHandler(
+    types.SetLevelRequestSchema,
+    answer(({ level }) => {
+      least = LEVELS.indexOf(level)
       return {}
     }),
   )

@@ -27,6 +27,8 @@ export type Endpoint = ReturnType<typeof createEndpoint>
 const MAX_SESSIONS = 100
 const IDLE_MS = 30 * 60_000
 const SWEEP_MS = 60_000
+/** When a client whose stream ended should take it up again. */
+const RETRY_MS = 1000
 
 /**
  * Streamable HTTP, with sessions and without: a client that begins with `initialize` gets a session, and a request
@@ -79,6 +81,7 @@ export function createEndpoint({ features, version, log, now, maxSessions = MAX_
     const transport = new sdk.WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => id,
       eventStore: createReplay(),
+      retryInterval: RETRY_MS,
       onsessionclosed: () => forget(id),
     })
     const connection = createConnection(sdk, features, caller, { version, log })

@@ -7,6 +7,7 @@ import type {
   GetPromptRequest,
   GetPromptResult,
   ListResourcesResult,
+  LoggingLevel,
   Prompt,
   ReadResourceResult,
   ResourceTemplate,
@@ -31,6 +32,8 @@ export type CallContext = Visitor & {
   signal: AbortSignal
   /** Whether the client is gone, rather than having called the request off. */
   isGone: () => boolean
+  /** Tells the client in words, unless it wants to hear of graver things only. */
+  log(level: LoggingLevel, text: string): Promise<void>
   extra: RequestHandlerExtra<ServerRequest, ServerNotification>
 }
 

@@ -8,11 +8,11 @@ import type { Peer } from '../http/peer.ts'
 export function mayCome(
   request: Request,
   peer: Peer,
-  { publicUrl, corsOrigins }: { publicUrl: string | undefined; corsOrigins: readonly string[] },
+  { base, corsOrigins }: { base: string; corsOrigins: readonly string[] },
 ): boolean {
   const origin = request.headers.get('origin')
   if (origin === null || corsOrigins.includes('*') || corsOrigins.includes(origin)) return true
-  if (publicUrl !== undefined && origin === URL.parse(publicUrl)?.origin) return true
+  if (origin === URL.parse(base)?.origin) return true
   const host = URL.parse(origin)?.hostname ?? ''
   return /^(localhost|127\.0\.0\.1|\[::1\])$/.test(host) || isSameOrigin(request, peer)
 }

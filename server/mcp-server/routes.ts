@@ -16,10 +16,12 @@ const PARSE_ERROR = -32700
 /** The door for MCP clients. */
 export const mcpServerRoutes = (
   mcp: McpServer,
-  { peer, server, program }: {
+  { peer, base, corsOrigins, program }: {
     /** The address, scheme and host that the client sees. */
     peer: (c: Context<AppEnv>) => Peer
-    server: () => { public_url?: string | undefined; cors_origins: readonly string[] }
+    /** The address that the client sees us at, without a slash at the end. */
+    base: (c: Context<AppEnv>) => string
+    corsOrigins: () => readonly string[]
     /** What starts `gatehouse mcp` on this machine. */
     program: { command: string; args: string[] }
   },
@@ -32,13 +34,13 @@ export const mcpServerRoutes = (
       scope: 'converse',
       returns: 'JSON-RPC as the Model Context Protocol has it',
       ...(media ? { media } : {}),
+      ownKey: 'Not used: requests of the protocol have ids of their own',
       errors: ['bad_request', 'forbidden', 'not_found'],
     })
 
   const handle = async (c: Context<AppEnv>): Promise<Response> => {
     const request = c.req.raw
-    const { public_url, cors_origins } = server()
-    if (!mayCome(request, peer(c), { publicUrl: public_url, corsOrigins: cors_origins })) {
+    if (!mayCome(request, peer(c), { base: base(c), corsOrigins: corsOrigins() })) {
       return refusal(403, 'Pages of this origin may not come; add it to server.cors_origins')
     }
     if (c.req.method !== 'POST') return await mcp.handle(request, undefined, c.var.caller)
@@ -82,10 +84,6 @@ export const mcpServerRoutes = (
         scope: 'read',
         returns: '{url, key_placeholder, clients: []}',
       }),
-      (c) => {
-        const { scheme, host } = peer(c)
-        const base = server().public_url ?? `${scheme}://${host}`
-        return c.json(snippets({ base: base.replace(/\/+$/, ''), program }))
-      },
+      (c) => c.json(snippets({ base: base(c), program })),
     )
 }
