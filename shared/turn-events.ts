@@ -86,8 +86,8 @@ export type TurnEventBody =
     /** What the one who answered said of it. */
     reason?: string
   }
-  /** `cut`: the model call ended before its answer was whole. */
-  | { type: 'usage'; model: string; usage: TokenUsage; cost_usd: number | null; cut?: true }
+  /** `cut`: the model call ended before its answer was whole. `source`: who asked, where it was not the turn itself. */
+  | { type: 'usage'; model: string; usage: TokenUsage; cost_usd: number | null; source?: string; cut?: true }
   | { type: 'retry'; attempt: number; after_ms: number; reason: string; class: FailureClass }
   | {
     type: 'compaction'

@@ -433,12 +433,22 @@ describe('a form in the middle of a call', () => {
 })
 
 describe('sampling', () => {
+  const TOOL = 'every_trigger_sampling_request'
+  async function openSampling(answers: Parameters<typeof scripted>[0], rules: object[] = []) {
+    const model = scripted(answers)
+    const app = await open({ model })
+    await add(app, { name: 'every', ...programs.everything, allow_sampling: true })
+    await ready(app, 'every')
+    await app.json('/api/tool-rules', {
+      method: 'PUT',
+      json: { rules: [{ tool: TOOL, decision: 'allow', when: null }, ...rules] },
+    })
+    return { app, model }
+  }
+  const calls = [toolCall(TOOL, { prompt: 'say hi' })]
+
   it('reaches our model only where the owner allowed it', async () => {
-    const model = scripted([
-      [toolCall('every_trigger_sampling_request', { prompt: 'say hi' })],
-      'hi from the model',
-      'done',
-    ])
+    const model = scripted([calls, 'hi from the model', 'done'])
     const app = await open({ model })
     await add(app, { name: 'every', ...programs.everything })
     await ready(app, 'every')
@@ -448,6 +458,47 @@ describe('sampling', () => {
     assert.equal(tool.changed, true)
     await askAndAllow(app, 's', 'go')
     assert.match(results(model.requests[2])[0]!, /hi from the model/)
+  })
+
+  it('stands on the ledger of the turn under the name of the server', async () => {
+    const { app, model } = await openSampling([calls, 'hi from the model', 'done'])
+    const { text } = await app.ask('s', 'go')
+    assert.equal(text, 'done')
+    assert.equal(model.requests[1]!.tools, undefined)
+    const events = await app.events('s', 0, ({ type }) => type === 'turn_finished')
+    const usage = events.filter((event) => event.type === 'usage')
+    assert.deepEqual(usage.map(({ source }) => source), [undefined, 'mcp:every', undefined])
+    const db = app.database.kysely.withTables<{ model_calls: { id: number; source: string; output_tokens: number } }>()
+    const rows = await db.selectFrom('model_calls').select(['source', 'output_tokens']).orderBy('id').execute()
+    assert.deepEqual(rows.map(({ source }) => source), ['', 'mcp:every', ''])
+    assert.ok(rows[1]!.output_tokens > 0)
+  })
+
+  it('passes the gate: a rule forbids it, or asks the person each time', async () => {
+    const deny = { tool: 'model.ask', decision: 'deny', when: "args.source == 'mcp:every'" }
+    const forbidden = await openSampling([calls, 'done'], [deny])
+    await forbidden.app.ask('s', 'go')
+    assert.match(results(forbidden.model.requests[1])[0]!, /may not be asked: A rule forbids it/)
+
+    const { app, model } = await openSampling([calls, 'hi from the model', 'done'], [
+      { tool: 'model.ask', decision: 'ask', when: null },
+    ])
+    await app.json('/api/sessions/s/messages', { json: { text: 'go' } })
+    const question = await until(async () =>
+      (await app.json<{ questions: McpQuestion[] }>('/api/mcp-questions')).questions[0]
+    )
+    assert.match(question.message, /every wants to ask your model\..*say hi/s)
+    assert.equal(model.requests.length, 1)
+    await app.json(`/api/mcp-questions/${question.id}`, { json: { action: 'accept', content: {} } })
+    await app.events('s', 0, ({ type }) => type === 'turn_finished')
+    assert.match(results(model.requests[2])[0]!, /hi from the model/)
+  })
+
+  it('is refused where nobody pays for it: outside of a conversation', async () => {
+    const { app, model } = await openSampling(['never'])
+    const run = await app.json<{ text: string }>(`/api/tools/${TOOL}/run`, { json: { arguments: { prompt: 'x' } } })
+    assert.match(run.text, /only in the middle of a call of a conversation/)
+    assert.equal(model.requests.length, 0)
   })
 })
 

@@ -1,7 +1,6 @@
 import type { Caller } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Outbound } from '../http/outbound.ts'
-import type { Models } from '../models/service.ts'
 import type { Log } from '../system/log.ts'
 import type { ToolContext } from '../tools/tool.ts'
 
@@ -24,8 +23,6 @@ export type McpDeps = {
   /** Where references such as `${API_KEY}` are looked up. */
   variables: () => Record<string, string | undefined>
   settings: () => McpClientSettings
-  /** Answers servers that may ask our models. */
-  models: Pick<Models, 'resolve'>
   /** Keeps a file of a result for the caller. */
   keepFile: (caller: ToolContext['caller'], file: { name: string; bytes: Uint8Array }) => Promise<string | undefined>
   audit: (

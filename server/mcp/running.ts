@@ -46,7 +46,11 @@ export function createRunning(
   })
   /** Calls under way by server, so that a question in the middle of one finds its conversation. */
   const calling = new Map<string, Set<ToolContext>>()
-  const callerOf = (name: string): ToolContext | undefined => [...calling.get(name) ?? []].at(-1)
+  /** Nobody while calls of several people are under way: a question of one must not be read by another. */
+  const callerOf = (name: string): ToolContext | undefined => {
+    const contexts = [...calling.get(name) ?? []]
+    return new Set(contexts.map(({ caller }) => caller.handle)).size === 1 ? contexts.at(-1) : undefined
+  }
   const changed = (name: string) => bus.publish({ type: 'resource', resource: 'mcp', action: 'changed', id: name })
 
   const pool = createPool({
@@ -77,7 +81,9 @@ export function createRunning(
       onLine: lineLog(log, row.name),
       elicit: (params, asked) => questions.ask(row.name, callerOf(row.name), params, asked),
       onElicited: (id) => questions.done(row.name, id),
-      ...(allow_sampling ? { sample: (params, asked) => deps.sampling(row.name, params, asked) } : {}),
+      ...(allow_sampling
+        ? { sample: (params, asked) => deps.sampling(row.name, callerOf(row.name), params, asked) }
+        : {}),
     }, {
       runtime: await currentRuntime(),
       fetch: signedIn ? fetch : deps.oauthFetch(row),

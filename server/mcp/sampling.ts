@@ -1,12 +1,13 @@
 import type { CreateMessageRequest, CreateMessageResult } from '@modelcontextprotocol/sdk/types.js'
 import { AppError } from '../errors.ts'
 import type { ContentPart, ModelMessage } from '../models/provider.ts'
-import type { Models } from '../models/service.ts'
-import type { Log } from '../system/log.ts'
+import type { ToolContext } from '../tools/tool.ts'
+import type { createQuestions } from './questions.ts'
 
-/** Answers a server that asks our model. */
+/** Answers a server that asks our model in the middle of a call. */
 export type Sampling = (
   server: string,
+  context: ToolContext | undefined,
   params: CreateMessageRequest['params'],
   signal: AbortSignal,
 ) => Promise<CreateMessageResult>
@@ -14,36 +15,42 @@ export type Sampling = (
 const MAX_TOKENS = 8192
 const MOST_PER_MINUTE = 30
 const MINUTE_MS = 60_000
+const MOST_SHOWN = 2000
 
-/** Model calls for servers that the owner allowed to ask; each is logged, and no tool of ours can be called by them. */
-export function createSampling(deps: { models: Pick<Models, 'resolve'>; log: Log; now: () => number }): Sampling {
+/**
+ * Model calls for servers that the owner allowed to ask, in the name of the turn whose call they serve: it pays, its
+ * limits hold, and no tool of ours can be called by them. Outside of a turn nobody answers for them, so there are none.
+ */
+export function createSampling(
+  { questions, now }: { questions: Pick<ReturnType<typeof createQuestions>, 'ask'>; now: () => number },
+): Sampling {
   const recent = new Map<string, number[]>()
 
-  return async (server, params, signal) => {
-    const at = deps.now()
+  return async (server, context, params, signal) => {
+    if (!context?.askModel) {
+      throw new AppError('unavailable', 'The model can be asked only in the middle of a call of a conversation')
+    }
+    if (params.tools?.length) throw new AppError('invalid_input', 'tools: the model is asked without any here')
+    const at = now()
     const calls = (recent.get(server) ?? []).filter((time) => at - time < MINUTE_MS)
     if (calls.length >= MOST_PER_MINUTE) {
       throw new AppError('rate_limited', `${server} asks the model more than ${MOST_PER_MINUTE} times a minute`)
     }
     recent.set(server, [...calls, at])
-    const model = await deps.models.resolve(null)
-    let text = ''
-    const stream = model.provider.stream({
-      model: model.model,
+    const { model, text, cut } = await context.askModel({
+      source: `mcp:${server}`,
       messages: messagesOf(params),
       max_output_tokens: Math.min(params.maxTokens, MAX_TOKENS),
       ...(params.temperature === undefined ? {} : { temperature: params.temperature }),
-    }, signal)
-    for await (const event of stream) {
-      if (event.type === 'text') text += event.delta
-      if (event.type === 'failed') throw new AppError('bad_gateway', event.message)
-      if (event.type === 'finish') {
-        deps.log.info(`mcp.${server}`, 'The server asked the model', { model: model.runtime_id, usage: event.usage })
-        const stopReason = event.reason === 'length' ? 'maxTokens' : 'endTurn'
-        return { role: 'assistant', model: model.runtime_id, stopReason, content: { type: 'text', text } }
-      }
-    }
-    throw new AppError('bad_gateway', 'The model ended its answer without a word')
+      async confirm(reason, prompt) {
+        const message = `${server} wants to ask your model. ${reason}\n\n${prompt.slice(0, MOST_SHOWN)}`
+        const requestedSchema = { type: 'object' as const, properties: {} }
+        return (await questions.ask(server, context, { mode: 'form', message, requestedSchema }, signal)).action ===
+          'accept'
+      },
+      signal,
+    })
+    return { role: 'assistant', model, stopReason: cut ? 'maxTokens' : 'endTurn', content: { type: 'text', text } }
   }
 }
 

@@ -23,7 +23,7 @@ export type McpClients = Awaited<ReturnType<typeof createMcpClients>>
 export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
   const store = createMcpStore(deps)
   const questions = createQuestions(deps)
-  const sampling = createSampling(deps)
+  const sampling = createSampling({ questions, now: deps.now })
   const loaded: { rows?: Rows } = {}
   const rows = () => loaded.rows!
   const signIn = createSignIn({ ...deps, store, rows, connected })

@@ -202,6 +202,7 @@ const TurnEvent = v.variant('type', [
     model: text,
     usage: TokenUsage,
     cost_usd: v.nullable(v.number()),
+    source: v.pipe(v.optional(text), v.description('Who asked the model in the middle of a call: mcp:<server>')),
   }),
   v.object({
     ...place,

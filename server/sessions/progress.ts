@@ -22,7 +22,7 @@ export type Progress = {
   started: boolean
   steps: Step[]
   /** What each model call used; written to the ledger when the turn ends. */
-  calls: { model: string; usage: TokenUsage; cost_usd: number | null }[]
+  calls: { model: string; usage: TokenUsage; cost_usd: number | null; source: string }[]
   cost_usd: number
   finished?: Extract<TurnEventBody, { type: 'turn_finished' }>
 }
@@ -72,7 +72,12 @@ export function advance(progress: Progress, event: TurnEventBody): void {
       return
     case 'usage':
       if (step && !event.cut) step.complete = true
-      progress.calls.push({ model: event.model, usage: event.usage, cost_usd: event.cost_usd })
+      progress.calls.push({
+        model: event.model,
+        usage: event.usage,
+        cost_usd: event.cost_usd,
+        source: event.source ?? '',
+      })
       progress.cost_usd += event.cost_usd ?? 0
       return
     case 'turn_finished':

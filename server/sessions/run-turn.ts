@@ -9,6 +9,7 @@ import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import type { Gate, Verdict } from '../tools/gate.ts'
 import type { Tools } from '../tools/service.ts'
+import { createAskModel } from './ask-model.ts'
 import type { Compaction } from './compaction.ts'
 import { refOf, type TurnRef } from './entries.ts'
 import type { EventLog } from './event-log.ts'
@@ -316,6 +317,7 @@ export function createRunTurn(deps: RunTurnDeps) {
         call_id: call.call_id,
         signal,
         progress: going.tell,
+        ...(model ? { askModel: asking(model, call) } : {}),
         ...(call.decision_reason ? { answer: call.decision_reason } : {}),
       }
       // A server may be removed while a call of its tools waits for its turn.
@@ -324,6 +326,23 @@ export function createRunTurn(deps: RunTurnDeps) {
       const output = await tools.run(tool, call.arguments, context)
       going.end()
       settle(call, output, now() - started)
+    }
+
+    function asking(model: ResolvedModel, { call_id }: Call) {
+      const { max_cost_usd_per_turn: maxCostUsd } = deps.limits(session.origin)
+      const { gate } = deps
+      return createAskModel({
+        model,
+        gate,
+        caller: turn.caller,
+        session,
+        turn_id: turn.id,
+        call_id,
+        progress,
+        maxCostUsd,
+        emit,
+        signal,
+      })
     }
 
     function settle(call: Call, output: { ok: boolean; text: string }, duration: number): void {

@@ -215,7 +215,15 @@ export function createSessionStore(database: Db) {
 
     recordCall: (
       tx: Tx,
-      call: { sid: number; turn_id: string; model: string; usage: TokenUsage; cost_usd: number | null; at: number },
+      call: {
+        sid: number
+        turn_id: string
+        model: string
+        usage: TokenUsage
+        cost_usd: number | null
+        source: string
+        at: number
+      },
     ) =>
       tx.insertInto('model_calls').values({
         sid: call.sid,
@@ -227,6 +235,7 @@ export function createSessionStore(database: Db) {
         reasoning_tokens: call.usage.reasoning_tokens ?? 0,
         estimated: call.usage.estimated ? 1 : 0,
         cost_usd: call.cost_usd,
+        source: call.source,
         at: call.at,
       }).execute(),
 
@@ -246,7 +255,8 @@ export function createSessionStore(database: Db) {
         select count(distinct turn_id) as turns, sum(cost_usd) as cost_usd,
           coalesce(sum(input_tokens), 0) as input_tokens, coalesce(sum(output_tokens), 0) as output_tokens,
           coalesce(sum(cache_read_tokens), 0) as cache_read_tokens, coalesce(sum(reasoning_tokens), 0) as reasoning_tokens,
-          (select input_tokens from model_calls where sid = ${sid} order by id desc limit 1) as last_input_tokens
+          (select input_tokens from model_calls where sid = ${sid} and source = '' order by id desc limit 1)
+            as last_input_tokens
         from model_calls where sid = ${sid}`.execute(db)
       return rows[0]!
     },

@@ -67,6 +67,7 @@ export type SessionTables = {
     reasoning_tokens: number
     estimated: number
     cost_usd: number | null
+    source: Generated<string>
     at: number
   }
 }

@@ -1,5 +1,6 @@
 import type { ToolProgress } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
+import type { ModelMessage } from '../models/provider.ts'
 
 /** What a call changes: nothing, data of ours, or the world outside (design §6). */
 export type Effect = 'read' | 'write' | 'execute'
@@ -15,7 +16,24 @@ export type ToolContext = {
   answer?: string
   /** Tells how far the call is, as often as the tool likes; left out where nobody follows. */
   progress?(update: ToolProgress): void
+  /** Asks the model of the turn, on its ledger; left out where there is no turn. Throws an error for who asked. */
+  askModel?(question: ModelQuestion): Promise<ModelAnswer>
 }
+
+/** What a tool, or a server behind it, asks the model in the middle of a call. */
+export type ModelQuestion = {
+  /** Who asks: `mcp:github`. */
+  source: string
+  messages: ModelMessage[]
+  max_output_tokens: number
+  temperature?: number
+  /** Asks a person where a rule wants it. */
+  confirm: (reason: string, prompt: string) => Promise<boolean>
+  signal: AbortSignal
+}
+
+/** `cut`: it reached the output limit. */
+export type ModelAnswer = { model: string; text: string; cut: boolean }
 
 /** Text for the model, and whether the call did what was asked. */
 export type ToolOutput = { ok: boolean; text: string }
