@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { approvalRoutes } from './approvals/routes.ts'
 import { createApprovals } from './approvals/service.ts'
 import { authenticate, infoOf } from './auth/middleware.ts'
@@ -30,6 +30,8 @@ import { publicPaths } from './http/operation.ts'
 import { createOutbound } from './http/outbound.ts'
 import { requestId } from './http/request-id.ts'
 import { createStatic } from './http/static.ts'
+import { createAuthorization } from './mcp-server/authorization.ts'
+import { authorizationRoutes, mcpChallenge } from './mcp-server/authorization-routes.ts'
 import { programOf } from './mcp-server/program.ts'
 import { mcpServerRoutes } from './mcp-server/routes.ts'
 import { createMcpServer } from './mcp-server/service.ts'
@@ -332,6 +334,11 @@ export async function createApp(deps: Deps) {
     now,
   })
 
+  /** The address that a client sees us at, without a slash at the end. */
+  const reachedAt = (c: Context<AppEnv>): string => {
+    const { scheme, host } = auth.peer(c.req.raw, infoOf(c))
+    return (settings().server.public_url ?? `${scheme}://${host}`).replace(/\/+$/, '')
+  }
   const ownOrigin = (request: Request) => settings().server.public_url ?? new URL(request.url).origin
 
   const api = new Hono<AppEnv>()
@@ -366,8 +373,16 @@ export async function createApp(deps: Deps) {
       '/',
       mcpServerRoutes(mcpServer, {
         peer: (c) => auth.peer(c.req.raw, infoOf(c)),
-        server: () => settings().server,
+        base: reachedAt,
+        corsOrigins: () => settings().server.cors_origins,
         program: programOf(deps.runtime, home),
+      }),
+    )
+    .route(
+      '/',
+      authorizationRoutes(createAuthorization({ secrets, keys: auth.keys, now }), {
+        base: reachedAt,
+        agentName: () => settings().name,
       }),
     )
     .route('/', sessionRoutes(sessions))
@@ -417,6 +432,7 @@ export async function createApp(deps: Deps) {
   app.use(async (c, next) => (await files(c.req.raw)) ?? next())
   app.use('/api/v1/*', duragentProblems)
   app.use('/api/admin/v1/*', duragentProblems)
+  app.use('/mcp', mcpChallenge(reachedAt))
   app.use(authenticate(auth, { isPublic }))
   app.use((c, next) => {
     c.set('keptAnswers', keptAnswers)
