@@ -53,6 +53,8 @@ import { createCommands } from './openagent/commands.ts'
 import { openagentRoutes } from './openagent/routes.ts'
 import { createSockets } from './openagent/socket.ts'
 import { openapiRoutes } from './openapi/routes.ts'
+import { pluginRoutes } from './plugins/routes.ts'
+import { createPlugins } from './plugins/service.ts'
 import type { RequestInfo, Runtime, SocketHandlers } from './runtime/port.ts'
 import { createSecrets } from './secrets/service.ts'
 import { createCompaction } from './sessions/compaction.ts'
@@ -264,7 +266,9 @@ export async function createApp(deps: Deps) {
     events,
     runner,
     sessions,
+    approvals,
     limits: () => settings().tools.delegate,
+    log,
     now,
   })
   tools.add(delegation.tool)
@@ -468,6 +472,7 @@ export async function createApp(deps: Deps) {
 
     /** Takes up what was left: closes turns that a crash cut, runs what was queued, looks for providers. */
     async start(): Promise<void> {
+      await delegation.recover()
       await runner.recover()
       await channels.start()
       void models.detect(config.variables(), AbortSignal.timeout(30_000)).catch((error) =>

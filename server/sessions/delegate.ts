@@ -3,10 +3,15 @@ import * as v from 'valibot'
 import type { Turn } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
+import type { Approvals } from '../approvals/service.ts'
 import { AppError, notFound } from '../errors.ts'
+import type { Log } from '../system/log.ts'
 import { defineTool } from '../tools/define.ts'
 import type { Tool } from '../tools/tool.ts'
+import { closeTurn } from './close-turn.ts'
+import { refOf } from './entries.ts'
 import type { EventLog } from './event-log.ts'
+import { progressOf } from './progress.ts'
 import type { Runner } from './runner.ts'
 import type { Sessions } from './service.ts'
 import type { SessionRow, SessionStore } from './store.ts'
@@ -29,7 +34,9 @@ export function createDelegation(deps: {
   events: EventLog
   runner: Runner
   sessions: Pick<Sessions, 'send' | 'turn' | 'wait'>
+  approvals: Pick<Approvals, 'cancel'>
   limits: () => DelegateLimits
+  log: Log
   now: () => number
 }) {
   const { store, turns, events, sessions, now } = deps
@@ -68,13 +75,16 @@ export function createDelegation(deps: {
     while (!isFinal(turn.state) && !signal.aborted) turn = await sessions.wait(caller, id, signal)
     if (isFinal(turn.state)) return turn
     // It may still wait for its place.
-    await events.commit(async (tx) => {
-      await turns.removeQueued(tx, child.sid, [id])
-      return { result: undefined }
-    })
+    await drop(child, id)
     await deps.runner.interrupt(child.sid)
     return await sessions.turn(caller, id).catch(() => turn)
   }
+
+  const drop = (child: SessionRow, id: string): Promise<void> =>
+    events.commit(async (tx) => {
+      await turns.removeQueued(tx, child.sid, [id])
+      return { result: undefined }
+    })
 
   async function run(caller: Caller, sessionId: string, task: string, signal: AbortSignal) {
     const limits = deps.limits()
@@ -136,8 +146,35 @@ export function createDelegation(deps: {
     run: ({ task }, { caller, session_id, signal }) => run(caller, session_id, task, signal),
   })
 
+  /**
+   * Ends what a stopped process left of sub-agents: whoever asked waits no more, for its turn ended with the process.
+   * What a person wrote to a sub-agent goes on.
+   */
+  async function recover(): Promise<void> {
+    const left = (await turns.openFrom('delegation')).filter(({ input }) => input.source === 'system')
+    for (const turn of left) {
+      const session = await store.bySid(turn.sid)
+      if (!session) continue
+      const ref = refOf(session, turn.id)
+      const progress = progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
+      if (!progress.started) {
+        await drop(session, turn.id)
+        continue
+      }
+      const error = {
+        class: 'internal' as const,
+        message: 'The server stopped, and with it the turn that waited for this. Ask again there.',
+      }
+      // Reply markers stay text: nobody is shown this answer as one.
+      const resolveMarker = () => Promise.resolve(undefined)
+      await closeTurn({ ...deps, resolveMarker }, turn, ref, progress, { state: 'interrupted', error }, turn.used_model)
+      await deps.approvals.cancel(turn.id)
+    }
+  }
+
   return {
     tool,
+    recover,
     /**
      * Sub-agents at work. Whoever asked waits in a running turn, so each gets a place of its own: else the places
      * could all be taken by turns that wait for one.

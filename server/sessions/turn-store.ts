@@ -146,6 +146,12 @@ export function createTurnStore(database: Db) {
     left: async (state: 'running' | 'awaiting_approval'): Promise<TurnRow[]> =>
       (await select().where('state', '=', state).orderBy('tid').execute()).map(toTurnRow),
 
+    /** Open turns of all sessions that came from somewhere, newest first. */
+    openFrom: async (origin: string): Promise<TurnRow[]> =>
+      (await select().where(isOpen)
+        .where('sid', 'in', (e) => e.selectFrom('sessions').select('sid').where('origin', '=', origin))
+        .orderBy('tid', 'desc').execute()).map(toTurnRow),
+
     sessionsWithQueue: async (): Promise<number[]> =>
       (await db.selectFrom('turns').select('sid').distinct().where('state', '=', 'queued').execute()).map((row) =>
         row.sid

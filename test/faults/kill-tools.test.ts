@@ -90,4 +90,32 @@ describe('a server that is killed around a tool that acts', () => {
     await sleep(300)
     assert.equal(asked(), before + 2)
   })
+  it('ends the sub-agents of a call that nobody waits for any more', async () => {
+    const before = asked()
+    const task = (text: string): Behaviour => ({ kind: 'tool', name: 'delegate', arguments: { task: text } })
+    mock.script(task('dig'), { kind: 'hang' })
+    const { turn_id } = await json<Turn>('/api/sessions/c/messages', { text: 'go', model: 'openai:echo' })
+    const children = async () =>
+      (await json<{ sessions: { session_id: string; _live: boolean }[] }>('/api/sessions?parent=c')).sessions
+    await until(() => Promise.resolve(asked() === before + 2))
+    const [child] = await children()
+    assert.equal(child!._live, true)
+    const id = encodeURIComponent(child!.session_id)
+    // A person may write to it, too; that is waited for.
+    const own = await json<Turn>(`/api/sessions/${id}/messages`, { text: 'and me?', model: 'openai:echo' })
+    await server.kill()
+    mock.script({ kind: 'text', text: 'You, too.' })
+    await start()
+    await until(async () => isFinal((await json<Turn>(`/api/turns/${own.turn_id}`)).state))
+    assert.equal((await json<Turn>(`/api/turns/${own.turn_id}`)).text, 'You, too.')
+    assert.equal(asked(), before + 3)
+
+    assert.equal((await json<Turn>(`/api/turns/${turn_id}`)).state, 'interrupted')
+    const { messages } = await json<{ messages: RunMessage[] }>('/api/sessions/c/messages')
+    const call = messages.find(({ role }) => role === 'tool')!
+    assert.equal(call.toolInfo?.tool_call_error, true)
+    const ended = await json<{ messages: RunMessage[] }>(`/api/sessions/${id}/messages`)
+    assert.match(ended.messages.find(({ state }) => state === 'interrupted')!.error!.message, /turn that waited/)
+    assert.equal((await children())[0]!._live, false)
+  })
 })
