@@ -4,9 +4,14 @@ import { definePlugin, type Environment, type PluginApi } from './plugin.ts'
 import type { TextLimit } from './text.ts'
 
 /** Where an answer goes, and the core's own id of this command: the same when it is sent again. */
-type Target = { request_id: string; chat_id: string }
+type Target = {
+  request_id: string
+  chat_id: string
+  /** As the routing of the message that is answered named it, for platforms whose chats have threads. */
+  thread_id?: string | undefined
+}
 
-export type OutgoingText = Target & {
+export type OutgoingText = Place & {
   /** Markdown as a model writes it; not longer than the channel's `limit`. */
   content: string
   /** Id of the platform's message that this answers. */
@@ -14,7 +19,7 @@ export type OutgoingText = Target & {
   inline_keyboard?: InlineKeyboard | undefined
 }
 
-export type OutgoingMedia = Target & { media: MediaPayload; caption?: string | undefined }
+export type OutgoingMedia = Place & { media: MediaPayload; caption?: string | undefined }
 
 /**
  * What a channel can do, over one connection to its platform. Each throws `PluginError` when the platform refuses.

@@ -68,7 +68,7 @@ export function createCommands({ channel, limit, send, log }: {
 
   async function sendPieces(
     platform: Channel,
-    { content, reply_to, inline_keyboard, request_id, chat_id }: Extract<Command, { type: 'send_message' }>,
+    { content, reply_to, inline_keyboard, request_id, chat_id, thread_id }: Extract<Command, { type: 'send_message' }>,
   ): Promise<string | undefined> {
     const pieces = limit ? splitText(content, limit) : [content]
     if (pieces.length === 0) throw new PluginError('invalid_request', 'content is empty')
@@ -78,6 +78,7 @@ export function createCommands({ channel, limit, send, log }: {
         // Each piece is a message of its own on the platform.
         request_id: i === 0 ? request_id : `${request_id}-${i}`,
         chat_id,
+        thread_id,
         content: piece,
         reply_to: i === 0 ? reply_to : undefined,
         inline_keyboard: i === pieces.length - 1 ? inline_keyboard : undefined,
@@ -111,5 +112,5 @@ export function createCommands({ channel, limit, send, log }: {
 }
 
 const cannot = (what: string) => (): never => {
-  throw new PluginError('invalid_request', `This channel can't ${what}`)
+  throw new PluginError('not_implemented', `This channel can't ${what}`)
 }

@@ -20,6 +20,8 @@ export type ProbeOptions = {
   env: Record<string, string>
   /** The first record, for plugins that speak our extension. */
   configure?: Sent | undefined
+  /** What it kept before, and where it keeps; a later probe of the same plugin takes it up. */
+  state?: Map<string, unknown> | undefined
 }
 
 /** A plugin under test, with a core at the other end that keeps its state and notes everything that it says. */
@@ -38,7 +40,7 @@ export async function startProbe(options: ProbeOptions) {
   const problems: string[] = []
   const unknown: string[] = []
   const waiters = new Set<() => void>()
-  const state = new Map<string, unknown>()
+  const state = options.state ?? new Map<string, unknown>()
   let stderr = ''
   let ended: Ended | undefined
   const news = (): void => waiters.forEach((look) => look())
