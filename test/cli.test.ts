@@ -9,6 +9,7 @@ import { commands, findCommand } from '../server/cli/commands.ts'
 import { findTarget } from '../server/cli/target.ts'
 import { writeRunFile } from '../server/cli/run-file.ts'
 import { scripted } from '../server/models/providers/scripted.ts'
+import { currentRuntime } from '../server/runtime/current.ts'
 import { OWNER_TOKEN, type TestApp, testApp } from './support/app.ts'
 import { runCli, startCli } from './support/cli.ts'
 
@@ -107,6 +108,32 @@ describe('cli: the terminal talks to a server', () => {
     chat.endInput()
     assert.equal((await chat.ended).code, 0)
     assert.match(await readFile(join(app.home, 'vault', 'cli.md'), 'utf8'), /from the terminal/)
+  })
+
+  it('a question whose answer did not arrive is asked again', async () => {
+    let refusals = 1
+    const isAnswer = (request: Request) => new URL(request.url).pathname.startsWith('/api/approvals/')
+    const { serve } = await currentRuntime()
+    const flaky = await serve({
+      hostname: '127.0.0.1',
+      port: 0,
+      fetch: (request, info) =>
+        isAnswer(request) && refusals-- > 0
+          ? Response.json({ detail: 'The disk is full' }, { status: 503 })
+          : app.fetch(request, info),
+      upgrade: app.upgrade,
+    })
+    const through = { ...env, GATEHOUSE_URL: `http://127.0.0.1:${flaky.port}` }
+    const chat = startCli(['chat', '-i', '--session', 'cli-again'], { home, env: through })
+    chat.type('call: notes_create {"path": "again.md", "content": "x"}')
+    await chat.says('? notes.create')
+    chat.type('y')
+    await chat.says('The disk is full')
+    chat.type('y')
+    await chat.says('✓ notes.create')
+    chat.endInput()
+    assert.equal((await chat.ended).code, 0)
+    await flaky.stop(500)
   })
 
   it('a single question says how to allow what it asks for', async () => {

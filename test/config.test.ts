@@ -67,6 +67,7 @@ async function setup({ yaml, dotenv, env = {}, flags = {}, scope = 'admin' }: Se
       headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
     })
   return {
+    app,
     home,
     file,
     config,
@@ -383,6 +384,19 @@ describe('the configuration over HTTP', () => {
     const broken = await send('PUT', '', 'name: [a\n', { 'content-type': 'application/yaml' })
     assert.equal(broken.status, 400)
     assert.match((await broken.json()).detail, /line \d+, column \d+/)
+  })
+
+  test('YAML text that is too large, or no UTF-8, is refused and nothing is saved', { yaml: 'name: Ada\n' }, async ({
+    app,
+    text,
+  }) => {
+    const put = (body: BodyInit) =>
+      app.request('/api/config', { method: 'PUT', body, headers: { 'content-type': 'application/yaml' } })
+    assert.equal((await put(`name: ${'x'.repeat(1_048_576)}\n`)).status, 413)
+    const odd = await put(Uint8Array.from([...new TextEncoder().encode('name: Z'), 0xff, 0x0a]))
+    assert.equal(odd.status, 400)
+    assert.match((await odd.json()).detail, /UTF-8/)
+    assert.equal(await text(), 'name: Ada\n')
   })
 
   test('a text is checked without being saved', { yaml: 'name: Ada\n' }, async ({ send, text }) => {

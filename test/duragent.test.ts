@@ -321,6 +321,19 @@ describe('Duragent’s approvals', () => {
     assert.equal((await stream(app, id, 'hello', guest)).status, 404)
     await app.json('/api/admin/v1/shutdown', { ...guest, json: {}, status: 403 })
   })
+
+  it('a key that may only talk sees what it is answered, and administers nothing', async () => {
+    const app = await open({ model: scripted(['Hello.']) })
+    const { secret } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'talker', scopes: ['chat'] } })
+    const talker = { token: secret }
+    const { agents } = await app.json<{ agents: { name: string }[] }>('/api/v1/agents', talker)
+    const { session_id } = await app.json<Session>('/api/v1/sessions', { ...talker, json: { agent: agents[0]!.name } })
+    assert.equal((await say(app, session_id, 'hello', talker)).status, 200)
+    assert.equal((await app.json<Session>(`/api/v1/sessions/${session_id}`, talker)).status, 'active')
+    const { messages } = await app.json<{ messages: unknown[] }>(`/api/v1/sessions/${session_id}/messages`, talker)
+    assert.equal(messages.length, 2)
+    await app.json('/api/admin/v1/reload-agents', { ...talker, json: {}, status: 403 })
+  })
 })
 
 describe('Duragent’s administration', () => {

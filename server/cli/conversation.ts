@@ -1,4 +1,5 @@
 import process from 'node:process'
+import type { ApprovalDecision } from '../../shared/approvals.ts'
 import type { TurnEvent } from '../../shared/turn-events.ts'
 import type { Client } from './client.ts'
 import { CliError, EXIT } from './exit-codes.ts'
@@ -152,8 +153,12 @@ export async function converse(options: ConversationOptions): Promise<number> {
       const text = line.text.trim()
       if (approval) {
         const decision = decisionOf(text)
-        if (decision) approvals.delete(approval.approval_id)
-        if (decision) await attempt(session.decide(approval.approval_id, decision))
+        // One whose answer did not arrive is asked again.
+        const decide = async (decision: ApprovalDecision): Promise<void> => {
+          await session.decide(approval.approval_id, decision)
+          approvals.delete(approval.approval_id)
+        }
+        if (decision) await attempt(decide(decision))
       } else if (commands.isLeave(text)) return EXIT.ok
       else if (commands.matches(text)) await attempt(commands.run(text, prepare))
       else if (text !== '') await attempt(send(line.text))

@@ -1,9 +1,9 @@
 import { type Context, Hono } from 'hono'
 import { ValidateConfigInput } from '../../shared/config.ts'
-import { AppError, invalid } from '../errors.ts'
+import { invalid } from '../errors.ts'
 import type { AppEnv } from '../http/env.ts'
 import { matches } from '../http/etag.ts'
-import { operation, readJson } from '../http/operation.ts'
+import { operation, readJson, readText } from '../http/operation.ts'
 import { LARGEST } from './document.ts'
 import { configJsonSchema } from './json-schema.ts'
 import type { ConfigService, ConfigWritten } from './service.ts'
@@ -158,9 +158,7 @@ function written(c: Context<AppEnv>, { etag, restartRequired }: ConfigWritten, m
 /** The body of PUT: an object from JSON, or the text of YAML. */
 async function readConfig(c: Context<AppEnv>): Promise<Record<string, unknown> | string> {
   if (/^(application|text)\/(x-)?yaml\b/i.test(c.req.header('content-type') ?? '')) {
-    const text = await c.req.text()
-    if (text.length > LARGEST) throw new AppError('too_large', 'gatehouse.yaml may have at most 1 MiB')
-    return text
+    return await readText(c, LARGEST)
   }
   const body = await readJson(c, LARGEST)
   if (!isGroup(body)) throw invalid('body', 'must be an object with the settings by section')

@@ -55,7 +55,7 @@ export function duragentRoutes(deps: DuragentDeps): Hono<AppEnv> {
   return new Hono<AppEnv>()
     .get(
       '/api/v1/agents',
-      operation({ id: 'listAgents', summary: 'The agents of this server', scope: 'read', returns: AgentsAnswer }),
+      operation({ id: 'listAgents', summary: 'The agents of this server', scope: 'converse', returns: AgentsAnswer }),
       (c) => c.json({ agents: [{ name: agentName(), description: agent().name, version: deps.version }] }),
     )
     .get(
@@ -90,7 +90,7 @@ export function duragentRoutes(deps: DuragentDeps): Hono<AppEnv> {
       operation({
         id: 'listAgentSessions',
         summary: 'Conversations of the caller, newest first',
-        scope: 'read',
+        scope: 'converse',
         query: ListQuery,
         returns: SessionsAnswer,
         errors: ['invalid_input'],
@@ -126,7 +126,7 @@ export function duragentRoutes(deps: DuragentDeps): Hono<AppEnv> {
       operation({
         id: 'getAgentSession',
         summary: 'One conversation and its status',
-        scope: 'read',
+        scope: 'converse',
         returns: SessionDetail,
         errors: ['not_found'],
       }),
@@ -155,7 +155,7 @@ export function duragentRoutes(deps: DuragentDeps): Hono<AppEnv> {
         id: 'listAgentMessages',
         summary: 'What was said, oldest first',
         description: 'Tool calls are left out. `limit` keeps the oldest messages, as in Duragent.',
-        scope: 'read',
+        scope: 'converse',
         query: MessagesQuery,
         returns: MessagesAnswer,
         errors: ['invalid_input', 'not_found'],

@@ -108,14 +108,20 @@ export async function readJson(c: Context, limit = 2 * 1024 * 1024): Promise<unk
   return parseJson(bytes)
 }
 
-/** Parses UTF-8 JSON; throws `bad_request` for bad UTF-8, bad JSON and nesting deeper than 64. */
-export function parseJson(bytes: Uint8Array | string): unknown {
-  let text: string
+/** The body as text, for routes that take another format; throws `bad_request` for bad UTF-8, `too_large`. */
+export const readText = async (c: Context, limit: number): Promise<string> => decode(await readBody(c, limit))
+
+function decode(bytes: Uint8Array): string {
   try {
-    text = typeof bytes === 'string' ? bytes : new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     throw new AppError('bad_request', 'The body is not valid UTF-8')
   }
+}
+
+/** Parses UTF-8 JSON; throws `bad_request` for bad UTF-8, bad JSON and nesting deeper than 64. */
+export function parseJson(bytes: Uint8Array | string): unknown {
+  const text = typeof bytes === 'string' ? bytes : decode(bytes)
   if (tooDeep(text)) throw new AppError('bad_request', `The body is nested deeper than ${MAX_DEPTH} levels`)
   try {
     return JSON.parse(text)
