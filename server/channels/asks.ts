@@ -44,13 +44,14 @@ export function createAsks(
   function arrived(row: InboxRow): void {
     if (stop.signal.aborted) return
     const window = settings(row.channel).burst_ms
+    replies.waiting(row)
+    if (window === 0) return void chains.run(row.session_id, () => guarded(() => take(row)))
     const key = keyOf(row)
     const burst = bursts.get(key)
     clearTimeout(burst?.timer)
     const since = burst?.since ?? now()
     const wait = Math.max(0, Math.min(window, since + window * WINDOWS - now()))
     bursts.set(key, { row, since, timer: setTimeout(() => flush(key), wait) })
-    replies.waiting(row)
   }
 
   function flush(key: string): void {
@@ -63,8 +64,9 @@ export function createAsks(
   }
 
   async function take(row: InboxRow): Promise<void> {
-    const { context_messages, context_hours } = settings(row.channel)
+    const { context_messages, context_hours, burst_ms } = settings(row.channel)
     const ask = await inbox.take(row, { id: ulid(), at: now() }, {
+      joined: burst_ms > 0,
       messages: context_messages,
       since: now() - context_hours * HOUR_MS,
     })

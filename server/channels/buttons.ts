@@ -13,6 +13,8 @@ import type { PeopleStore } from './people-store.ts'
 import { ASK_USER, choicesOf, type Questions } from './questions.ts'
 import { chatKind } from './session-key.ts'
 
+const LOOK_MS = 20
+const PATIENCE_MS = 1000
 const DECISIONS = new Set(['allow_once', 'allow_session', 'allow_always', 'deny'])
 type Decision = 'allow_once' | 'allow_session' | 'allow_always' | 'deny'
 const TOASTS: Record<Decision, string> = {
@@ -38,7 +40,7 @@ export function createButtons(
 
   /** Words for the one who pressed; undefined just ends the waiting sign. */
   async function pressed(channel: string, press: CallbackQuery): Promise<string | undefined> {
-    const row = await store.byMessage(channel, press.chat_id, press.message_id)
+    const row = await messageOf(channel, press)
     if (!row) return 'This message is not known any more.'
     const person = await people.person(channel, press.sender.id)
     const direct = chatKind(row.chat_type) === 'dm'
@@ -56,6 +58,16 @@ export function createButtons(
     }
     if (kind === 'answer') return await answer(row, press, what, Number(rest[0]))
     if (kind === 'choice') return await choose(row, press, Number(what))
+  }
+
+  /** A press may overtake the note of what its message is called. */
+  async function messageOf(channel: string, { chat_id, message_id }: CallbackQuery): Promise<OutRow | undefined> {
+    for (let waited = 0;; waited += LOOK_MS) {
+      const sending = deps.outbox.sendingTo(channel, chat_id)
+      const row = await store.byMessage(channel, chat_id, message_id)
+      if (row || !sending || waited > PATIENCE_MS) return row
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
   }
 
   async function approve(row: OutRow, press: CallbackQuery, decision: Decision, id?: string) {

@@ -45,24 +45,25 @@ export function createInboxStore(database: Db) {
       (await inbox().where('state', 'in', ['new', 'command']).orderBy('id').execute()).map(toInbox),
 
     /**
-     * Makes one question of what a person wrote and of the talk before it; undefined when nothing waits.
-     * `context` limits the talk: at most so many, none older.
+     * Makes one question of what a person wrote, `joined` or message by message, and of the talk before it; undefined
+     * when nothing waits. The talk is limited: at most so many messages, none older.
      */
     take: (
       who: Chat & { sender_id: string; session_id: string },
       ask: { id: string; at: number },
-      context: { messages: number; since: number },
+      of: { joined: boolean; messages: number; since: number },
     ): Promise<AskRow | undefined> =>
       db.transaction().execute(async (tx) => {
         const here = (state: 'new' | 'context') =>
           tx.selectFrom('channel_inbox').selectAll().where('state', '=', state).where('channel', '=', who.channel)
             .where('chat_id', '=', who.chat_id).where('thread_id', '=', who.thread_id)
             .where('session_id', '=', who.session_id)
-        const mine = await here('new').where('sender_id', '=', who.sender_id).orderBy('id').execute()
+        const own = here('new').where('sender_id', '=', who.sender_id).orderBy('id')
+        const mine = await (of.joined ? own : own.limit(1)).execute()
         const last = mine.at(-1)
         if (!last) return undefined
         const talk = await here('context').where('id', '<', last.id).orderBy('id', 'desc').execute()
-        const told = talk.filter((row) => row.at >= context.since).slice(0, context.messages)
+        const told = talk.filter((row) => row.at >= of.since).slice(0, of.messages)
         const row: Selectable<ChannelTables['channel_asks']> = {
           id: ask.id,
           channel: who.channel,

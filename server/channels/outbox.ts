@@ -192,6 +192,9 @@ export function createOutbox(deps: {
       for (const chat of await store.chatsWaiting(channel)) kick(chat.channel, chat.chat_id)
     },
 
+    /** Whether something is on its way into a chat. */
+    sendingTo: (channel: string, chatId: string): boolean => busy.has(laneOf(channel, chatId)),
+
     /** An answer that came after its deadline. */
     async late(requestId: string, messageId: string | undefined): Promise<void> {
       const row = await store.get(requestId)
