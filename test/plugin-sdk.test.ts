@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { type Probe, type ProbeOptions, startProbe } from '../server/plugins/conformance/probe.ts'
+import { runConformance } from '../server/plugins/conformance/run.ts'
+import { openTarget } from '../server/plugins/conformance/target.ts'
 import { currentRuntime } from '../server/runtime/current.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -246,6 +248,40 @@ describe('a channel made with the SDK', () => {
     const order = probe.events.map(({ type }) => type).filter((type) => !['ready', 'log'].includes(type))
     assert.deepEqual(order, ['message_received', 'state_get', 'command_ok'])
   })
+})
+
+describe('the example in the README of the SDK', () => {
+  it(
+    'is a whole plugin: it passes the conformance kit and carries messages both ways',
+    { timeout: 120_000 },
+    async () => {
+      const readme = await readFile(join(ROOT, 'plugins/sdk/README.md'), 'utf8')
+      const block = (language: string) => new RegExp('```' + language + '\\n([^]*?)```').exec(readme)![1]!
+      const folder = await mkdtemp(join(tmpdir(), 'gatehouse-sdk-'))
+      folders.push(folder)
+      const sdk = pathToFileURL(join(ROOT, 'plugins/sdk')).href
+      await writeFile(join(folder, 'main.ts'), block('ts').replaceAll("'../sdk/", `'${sdk}/`))
+      await writeFile(join(folder, 'plugin.json'), block('json'))
+      const path = join(folder, 'chat.txt')
+      await writeFile(path, '')
+      const runtime = await currentRuntime()
+      const target = await openTarget([folder], { runtime, environment: process.env, settings: { config: { path } } })
+      const report = await runConformance(target, { chat: path })
+      const bad = report.sections.flatMap(({ checks }) => checks).filter(({ status }) => status === 'fail')
+      assert.deepEqual(bad, [])
+
+      await writeFile(path, 'first line\n')
+      const probe = await start(join(folder, 'main.ts'), { configure: configure({ path }) })
+      const text = (wanted: string) => ({ content }: { content: { type: string; text?: string } }) =>
+        content.text === wanted
+      assert.ok(await probe.event('message_received', text('first line')))
+      await probe.ask({ type: 'send_message', request_id: 'R1', chat_id: path, content: 'an answer' })
+      assert.match(await readFile(path, 'utf8'), /^agent: an answer$/m)
+      await appendFile(path, 'second line\n')
+      assert.ok(await probe.event('message_received', text('second line')))
+      assert.ok(!probe.events.some((event) => event.type === 'message_received' && text('agent: an answer')(event)))
+    },
+  )
 })
 
 describe('capabilities made with the SDK', () => {

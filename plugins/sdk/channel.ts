@@ -11,7 +11,7 @@ type Target = {
   thread_id?: string | undefined
 }
 
-export type OutgoingText = Place & {
+export type OutgoingText = Target & {
   /** Markdown as a model writes it; not longer than the channel's `limit`. */
   content: string
   /** Id of the platform's message that this answers. */
@@ -19,7 +19,7 @@ export type OutgoingText = Place & {
   inline_keyboard?: InlineKeyboard | undefined
 }
 
-export type OutgoingMedia = Place & { media: MediaPayload; caption?: string | undefined }
+export type OutgoingMedia = Target & { media: MediaPayload; caption?: string | undefined }
 
 /**
  * What a channel can do, over one connection to its platform. Each throws `PluginError` when the platform refuses.

@@ -1,6 +1,7 @@
 /**
- * A command that could not be done, in words for the owner. Well-known codes: `chat_not_found`, `message_not_found`,
- * `rate_limited`, `unauthorized`, `platform_error`, `invalid_request`, `not_connected`.
+ * A command that could not be done, in words for the owner. The core waits after `not_connected`; tries again after
+ * `rate_limited` and `platform_error`; gives up after `chat_not_found`, `message_not_found`, `unauthorized`, `forbidden`
+ * and `invalid_request`; and knows `not_implemented`.
  */
 export class PluginError extends Error {
   readonly code: string
