@@ -204,7 +204,8 @@ export async function createApp(deps: Deps) {
     bus,
     timeoutSeconds: () => settings().agent.approval_timeout_seconds,
     grant: ruleStore.grant,
-    audit: auth.audit.record,
+    audit: auth.audit.recordIn,
+    onError: (message, error) => log.error('approvals.expiry_failed', message, { error: String(error) }),
     now,
   })
   const history = createToolHistory(kysely)

@@ -167,6 +167,36 @@ describe('the audit log', () => {
     assert.deepEqual([later.ok, later.rows, later.head.id], [true, before.rows + 20, before.rows + 20])
   })
 
+  it('stays whole when answers and other entries are written side by side, and has one row for each answer', async () => {
+    const app = await open({ model: scripted(Array.from({ length: 8 }, (_, i) => [note(`N${i}`)])) })
+    const asked = []
+    for (let i = 0; i < 8; i++) asked.push(await ask(app, `s${i}`))
+    await Promise.all([
+      fill(app),
+      ...asked.map(({ id }) => app.json(`/api/approvals/${id}`, { json: { decision: 'deny' } })),
+      fill(app),
+    ])
+    const { ok, broken } = await check(app)
+    assert.equal(ok, true, broken?.problem)
+    const { items } = await app.json<AuditPage>('/api/audit?action=approval.deny&limit=50')
+    assert.deepEqual(items.map(({ target }) => target).sort(), asked.map(({ id }) => id).sort())
+  })
+
+  it('and the answer are one: what could not be noted was not answered', async () => {
+    const app = await open({ model: scripted([[note('A')], 'Done.']) })
+    const { id } = await ask(app, 's')
+    await app.database.run(
+      `create trigger no_room before insert on audit when new.action like 'approval.%' begin
+        select raise(abort, 'no room'); end`,
+    )
+    await app.json(`/api/approvals/${id}`, { json: { decision: 'allow_once' }, status: 500 })
+    assert.equal((await app.json<Approval>(`/api/approvals/${id}`)).state, 'pending')
+    await app.database.run('drop trigger no_room')
+    await app.json(`/api/approvals/${id}`, { json: { decision: 'allow_once' } })
+    await app.events('s', 0, finished)
+    assert.equal((await check(app)).ok, true)
+  })
+
   it('shows every kind of tampering', async () => {
     const tamperings: [string, RegExp][] = [
       ["update audit set actor_name = 'somebody else' where id = 7", /changed/],

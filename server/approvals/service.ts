@@ -55,13 +55,16 @@ export function createApprovals(deps: {
   timeoutSeconds: () => number
   /** Keeps a standing yes, in the transaction of the answer. */
   grant(tx: object, grant: Grant): Promise<void>
-  audit(entry: {
+  /** Notes an answer in the audit log, in its own transaction. */
+  audit(tx: object, entry: {
     caller?: Caller
     system?: string
     action: string
     target: string
     detail: Record<string, unknown>
   }): Promise<void>
+  /** Told of failures that nobody waits for. */
+  onError: (message: string, error: unknown) => void
   now: () => number
 }) {
   const { log, bus, now } = deps
@@ -85,21 +88,20 @@ export function createApprovals(deps: {
         })
       }
       await store.resumeTurnWhenAnswered(tx, row.turn_id)
+      await record(tx, row, answer)
       const told = { approval_id: row.id, call_id: row.call_id, decision, by, ...(reason ? { reason } : {}) }
       return { result: true, turn: refOf(row), events: [{ type: 'approval_decided' as const, ...told }] }
     })
-    if (!won) return false
-    try {
-      await record(row, answer)
-    } finally {
-      // The turn goes on also when the audit log can't be written: its answer is kept.
-      tell(row)
-    }
-    return true
+    if (won) tell(row)
+    return won
   }
 
-  const record = (row: ApprovalRow, { decision, caller, via, reason, pattern }: Answer): Promise<void> =>
-    deps.audit({
+  const record = (
+    tx: object,
+    row: ApprovalRow,
+    { decision, caller, via, reason, pattern }: Answer,
+  ): Promise<void> =>
+    deps.audit(tx, {
       ...(caller ? { caller } : { system: row.handle }),
       action: `approval.${decision}`,
       target: row.id,
@@ -127,7 +129,9 @@ export function createApprovals(deps: {
 
   let sweeping: Promise<void> | undefined
   const timer = setInterval(() => {
-    sweeping ??= expireOverdue().catch(() => {}).finally(() => (sweeping = undefined))
+    sweeping ??= expireOverdue()
+      .catch((error) => deps.onError('Questions that nobody answered could not be closed; trying again', error))
+      .finally(() => (sweeping = undefined))
   }, SWEEP_MS)
   ;(timer as { unref?: () => void }).unref?.()
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { AuditCheck } from '../../shared/auth.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
-import type { AuthStore, NewAudit, StoredAudit } from './store.ts'
+import type { AuditTx, AuthStore, NewAudit, StoredAudit } from './store.ts'
 
 type Head = { id: number; hash: string }
 type Waiting = { entry: NewAudit; done: () => void; failed: (error: unknown) => void }
@@ -36,15 +36,10 @@ export function createAuditChain(store: AuthStore) {
   async function write(entries: NewAudit[]): Promise<void> {
     for (let attempt = 1;; attempt++) {
       head ??= await readHead()
-      let last = head
-      const rows = entries.map((entry) => {
-        const row = { ...entry, id: last.id + 1, prev_hash: last.hash }
-        last = { id: row.id, hash: hashOf(row) }
-        return { ...row, hash: last.hash }
-      })
+      const rows = linked(head, entries)
       try {
         await store.addAudit(rows)
-        head = last
+        head = rows.at(-1)
         return
       } catch (error) {
         head = undefined
@@ -54,8 +49,8 @@ export function createAuditChain(store: AuthStore) {
   }
 
   /** Rows that are older than the chain have no hash; the first one that has one vouches for all of them. */
-  async function readHead(): Promise<Head> {
-    const [newest] = await store.listAudit({ limit: 1 })
+  async function readHead(tx?: AuditTx): Promise<Head> {
+    const newest = await store.newestAudit(tx)
     if (!newest) return { id: await store.lastAuditId(), hash: '' }
     if (newest.hash !== '') return { id: newest.id, hash: newest.hash }
     let hash = ''
@@ -79,6 +74,13 @@ export function createAuditChain(store: AuthStore) {
         waiting.push({ entry, done, failed })
         writing ??= drain().finally(() => (writing = undefined))
       }),
+
+    /** Within a transaction: the row is there exactly if the rest of it is. */
+    async appendIn(tx: AuditTx, entry: NewAudit): Promise<void> {
+      await store.addAudit(linked(await readHead(tx), [entry]), tx)
+      // Whoever reads it again before the commit meets this row's id when it writes, and reads once more.
+      head = undefined
+    },
 
     /** Reads the whole log and recomputes every hash. */
     async verify(): Promise<AuditCheck> {
@@ -113,6 +115,16 @@ export function createAuditChain(store: AuthStore) {
       return { ok: true, rows, chained, head: last, broken: null }
     },
   }
+}
+
+/** The rows that follow a row of the log. */
+function linked(after: Head, entries: NewAudit[]): StoredAudit[] {
+  let last = after
+  return entries.map((entry) => {
+    const row = { ...entry, id: last.id + 1, prev_hash: last.hash }
+    last = { id: row.id, hash: hashOf(row) }
+    return { ...row, hash: last.hash }
+  })
 }
 
 /** Over everything but the hash itself. */

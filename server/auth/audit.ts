@@ -2,7 +2,7 @@ import { invalid } from '../errors.ts'
 import type { AuditCheck, AuditEntry, AuditPage, AuditQuery } from '../../shared/auth.ts'
 import { createAuditChain } from './audit-chain.ts'
 import type { Caller } from './principal.ts'
-import type { AuthStore, StoredAudit } from './store.ts'
+import type { AuditTx, AuthStore, NewAudit, StoredAudit } from './store.ts'
 import { stamp } from './times.ts'
 
 /** What happened. `detail` must hold no secret; without a caller the actor is a stranger, or Gatehouse itself. */
@@ -21,6 +21,8 @@ export type AuditRecord = {
 /** Who did what, kept for ever and never changed. */
 export type Audit = {
   record(entry: AuditRecord): Promise<void>
+  /** As `record`, in the transaction of what happened: both are kept, or neither is. */
+  recordIn(tx: object, entry: AuditRecord): Promise<void>
   /** Newest first. */
   list(query: AuditQuery): Promise<AuditPage>
   /** Whether every row is as it was written. */
@@ -31,17 +33,8 @@ export type Audit = {
 export function createAudit({ store, now }: { store: AuthStore; now: () => number }): Audit {
   const chain = createAuditChain(store)
   return {
-    async record({ caller, system, action, target = '', detail = {}, address = '' }) {
-      const actor = {
-        actor_kind: caller?.kind ?? (system === undefined ? 'stranger' : 'system'),
-        actor_id: caller?.id ?? '',
-        actor_name: caller?.name ?? '',
-        handle: caller?.handle ?? system ?? '',
-      }
-      // As it will be read back, for that is what the hash is over.
-      const plain = JSON.parse(JSON.stringify(detail)) as Record<string, unknown>
-      await chain.append({ at: now(), ...actor, action, target, detail: plain, address })
-    },
+    record: (entry) => chain.append(rowOf(entry, now())),
+    recordIn: (tx, entry) => chain.appendIn(tx as AuditTx, rowOf(entry, now())),
 
     verify: chain.verify,
 
@@ -53,6 +46,24 @@ export function createAudit({ store, now }: { store: AuthStore; now: () => numbe
       const last = items.at(-1)
       return { items, nextCursor: rows.length > limit && last ? cursorOf(last.id) : null }
     },
+  }
+}
+
+function rowOf(
+  { caller, system, action, target = '', detail = {}, address = '' }: AuditRecord,
+  at: number,
+): NewAudit {
+  return {
+    at,
+    actor_kind: caller?.kind ?? (system === undefined ? 'stranger' : 'system'),
+    actor_id: caller?.id ?? '',
+    actor_name: caller?.name ?? '',
+    handle: caller?.handle ?? system ?? '',
+    action,
+    target,
+    // As it will be read back, for that is what the hash is over.
+    detail: JSON.parse(JSON.stringify(detail)) as Record<string, unknown>,
+    address,
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Generated, sql } from 'kysely'
+import { type Generated, type Kysely, sql } from 'kysely'
 import type { Db } from '../db/open.ts'
 import type { Scope } from './principal.ts'
 
@@ -78,6 +78,9 @@ export type StoredAudit = NewAudit & { id: number; prev_hash: string; hash: stri
 
 /** What `createAuthStore` offers. */
 export type AuthStore = ReturnType<typeof createAuthStore>
+
+/** A transaction of any feature, or the database itself. */
+export type AuditTx = Kysely<Pick<Tables, 'audit'>>
 
 /** Keys, browsers, login links and the audit log; the only SQL about them. */
 export function createAuthStore(kysely: Db) {
@@ -179,10 +182,13 @@ export function createAuthStore(kysely: Db) {
       await db.deleteFrom('browsers').where('expires_at', '<=', now).execute()
     },
 
-    async addAudit(rows: StoredAudit[]): Promise<void> {
+    async addAudit(rows: StoredAudit[], tx: AuditTx = db): Promise<void> {
       const values = rows.map((row) => ({ ...row, detail: JSON.stringify(row.detail) }))
-      await db.insertInto('audit').values(values).execute()
+      await tx.insertInto('audit').values(values).execute()
     },
+    /** Of the newest row. */
+    newestAudit: (tx: AuditTx = db): Promise<{ id: number; hash: string } | undefined> =>
+      tx.selectFrom('audit').select(['id', 'hash']).orderBy('id', 'desc').limit(1).executeTakeFirst(),
     /** Oldest first. */
     async auditAfter(id: number, limit: number): Promise<StoredAudit[]> {
       const rows = await db.selectFrom('audit').selectAll().where('id', '>', id).orderBy('id').limit(limit).execute()
