@@ -300,9 +300,28 @@ export async function createApp(deps: Deps) {
     deps.restart()
   }
   const commands = createCommands({ sessions, models, approvals, version: build.version, log, restart, now })
+  const plugins = await createPlugins({
+    kysely,
+    home,
+    bundled: join(import.meta.dirname, '..', 'plugins'),
+    runtime: deps.runtime,
+    secrets,
+    bus,
+    log,
+    outbound,
+    variables: config.variables,
+    config: settings,
+    onConfig: (listener) =>
+      config.onChange((_, __, sections) => {
+        if (sections.some((name) => name === 'plugins' || name === 'channels' || name === 'gateways')) listener()
+      }),
+    audit: (entry) => auth.audit.record(entry),
+    now,
+  })
+  tools.provide('plugins', plugins.tools)
   const channels = await createChannels({
     kysely,
-    plugins: deps.gateways ?? NO_GATEWAYS,
+    plugins: deps.gateways ?? plugins,
     sessions,
     commands,
     approvals,
@@ -396,6 +415,7 @@ export async function createApp(deps: Deps) {
     .route('/', toolRoutes(toolPage))
     .route('/', toolRuleRoutes(toolRules))
     .route('/', uploadRoutes(uploads))
+    .route('/', pluginRoutes(plugins))
     .route('/', channelRoutes(channels))
     .route('/', streamRoutes({ sessions, system, bus, watching: (change) => (pages += change) }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
@@ -450,6 +470,7 @@ export async function createApp(deps: Deps) {
     auth,
     sessions,
     tools,
+    plugins,
     fetch: (request: Request, info: RequestInfo): Response | Promise<Response> => app.fetch(request, info),
 
     /** Accepts or refuses a WebSocket: the same checks as for any request, then the path decides. */
@@ -476,6 +497,10 @@ export async function createApp(deps: Deps) {
       await delegation.recover()
       await runner.recover()
       await channels.start()
+      // Not awaited: no plugin may keep the server from being ready.
+      void plugins.start().catch((error) =>
+        log.error('plugins.start_failed', 'Plugins could not be started', { error: String(error) })
+      )
       void models.detect(config.variables(), AbortSignal.timeout(30_000)).catch((error) =>
         log.warn('models.detect_failed', 'Looking for providers failed', { error: String(error) })
       )
@@ -485,6 +510,7 @@ export async function createApp(deps: Deps) {
     async stop(): Promise<void> {
       bus.publish({ type: 'stopping' })
       approvals.close()
+      await plugins.stop()
       await channels.stop()
       await runner.stop()
       await mcpServer.stop()
@@ -496,5 +522,3 @@ export async function createApp(deps: Deps) {
     },
   }
 }
-
-const NO_GATEWAYS: GatewayHost = { gateways: () => [], onGatewayEvent: () => {}, onGatewayState: () => {} }

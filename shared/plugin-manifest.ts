@@ -51,6 +51,8 @@ export const Permissions = v.object({
   write: list(Path),
   /** Programs that it starts. */
   run: list(line(200)),
+  /** What it asks of the system, as Deno names it: `hostname`, `osRelease`… */
+  sys: list(v.pipe(v.string('must be text'), v.regex(/^[A-Za-z]+$/, 'must be a name such as hostname'))),
 })
 export type Permissions = v.InferOutput<typeof Permissions>
 
@@ -116,7 +118,7 @@ export const Manifest = v.pipe(
     /** By the name of a setting or of a secret. */
     ui_hints: v.optional(v.record(v.string(), UiHint, 'must be a group'), () => ({})),
     secrets: list(SecretSetting),
-    permissions: v.optional(Permissions, () => ({ net: [], env: [], read: [], write: [], run: [] })),
+    permissions: v.optional(Permissions, () => ({ net: [], env: [], read: [], write: [], run: [], sys: [] })),
     memory_mb: v.optional(v.pipe(v.number('must be a number'), v.minValue(16, 'must be at least 16'))),
   }, 'must be a JSON object'),
   v.check(

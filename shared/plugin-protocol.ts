@@ -20,7 +20,7 @@ const key = v.pipe(text, v.minLength(1, 'must not be empty'), v.maxLength(512, '
 const maybe = <S extends v.GenericSchema>(schema: S) =>
   v.optional(v.pipe(v.nullable(schema), v.transform((value) => value ?? undefined)))
 
-/** What a plugin may offer. Those after `web_search` are kept in the list, and not used yet. */
+/** What a plugin may offer. Those after `web_search` have their names, and are refused with `unsupported` so far. */
 export const CapabilityKind = v.picklist(
   ['tool', 'command', 'service', 'web_search', 'hook', 'http_route', 'speech', 'text_provider'],
   'must be tool, command, service, web_search, hook, http_route, speech or text_provider',
@@ -168,6 +168,7 @@ export const ServiceDefinition = v.object({ name: Name })
 
 /** `register` with kind `web_search`: `search` gets `{query, count}` and answers `{results: [{title, url, snippet}]}`. */
 export const WebSearchDefinition = v.object({ name: Name, label: v.pipe(text, v.maxLength(100, 'is too long')) })
+export type WebSearchDefinition = v.InferOutput<typeof WebSearchDefinition>
 export const WebSearchResult = v.object({
   results: v.array(v.object({ title: text, url: text, snippet: v.optional(text, '') })),
 })

@@ -58,6 +58,8 @@ export type Plugin = {
   processes: number | null
   /** What it said in `ready`. */
   ready: { gateway: string; version: string; capabilities: string[] } | null
+  /** How it last said that it stands with its platform. */
+  status: { connected: boolean; identity?: string | undefined; detail?: string | undefined } | null
   /** What it said in its last `pong`. */
   connected: boolean | null
   /** Kept within its permissions by its runtime. */
@@ -144,8 +146,15 @@ export type InstallPluginInput = v.InferOutput<typeof InstallPluginInput>
 /** One check of `GET /api/plugins/doctor`. */
 export type PluginCheck = {
   name: string
-  ok: boolean
   level: 'ok' | 'warning' | 'error'
   message: string
   mend: string
 }
+
+/** Query of `GET /api/plugins/{name}/logs`. */
+export const PluginLogQuery = v.object({
+  after: v.optional(v.pipe(v.string(), v.regex(/^\d{1,15}$/, 'must be the seq of a line'), v.transform(Number))),
+  limit: v.optional(
+    v.pipe(v.string(), v.regex(/^\d{1,4}$/, 'must be a number of lines, at most 9999'), v.transform(Number)),
+  ),
+})

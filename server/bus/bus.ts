@@ -7,6 +7,7 @@ export type ResourceEvent = {
     | 'provider'
     | 'model'
     | 'mcp'
+    | 'plugin'
     | 'vault'
     | 'key'
     | 'approval'

@@ -1,8 +1,14 @@
 import type { CommandBody, GatewayEvent } from '../../shared/gateway-protocol.ts'
+import type { CapabilityEvent } from '../../shared/plugin-protocol.ts'
 
 export type PluginState = 'stopped' | 'starting' | 'ready' | 'backoff' | 'failed' | 'quarantined'
 
-/** A running plugin that carries a chat platform. */
+/** What a plugin said of itself in `ready`. */
+export type Ready = Omit<Extract<GatewayEvent, { type: 'ready' }>, 'type'>
+/** How it last said that it stands with its platform. */
+export type Status = Omit<Extract<CapabilityEvent, { type: 'status' }>, 'type'>
+
+/** A plugin that carries a chat platform, whether it runs or not. */
 export type Gateway = {
   /** The configured one: the key of `channels.<name>`, or the plugin's id. */
   readonly name: string
@@ -10,7 +16,11 @@ export type Gateway = {
   readonly plugin: string
   readonly state: PluginState
   /** What it said of itself; undefined unless it is ready. */
-  readonly ready: { gateway: string; version: string; capabilities: string[] } | undefined
+  readonly ready: Ready | undefined
+  /** Undefined until it said something of the kind, and unless it is ready. */
+  readonly status: Status | undefined
+  /** Why it does not run. */
+  readonly problem: string | undefined
   /**
    * The plugin's answer to one command; rejects with `GatewayError`. Only a plugin that is ready takes commands.
    * Sent twice with one `request_id` while the first is unanswered, both get that one answer.

@@ -1,0 +1,165 @@
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cp, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { isAbsolute, join } from 'node:path'
+import { promisify } from 'node:util'
+import { ulid } from 'ulid'
+import type { InstallPluginInput } from '../../shared/plugins.ts'
+import { AppError, invalid } from '../errors.ts'
+import type { PluginDeps } from './deps.ts'
+import { readPlugin } from './discover.ts'
+import { gateProblem, isInside } from './gates.ts'
+import type { Roster } from './roster.ts'
+import type { Spec } from './specs.ts'
+import type { Installed, PluginStore } from './store.ts'
+import { untar } from './untar.ts'
+
+const MAX_ARCHIVE = 100 * 1024 * 1024
+const NPM_TIMEOUT_MS = 300_000
+/** A package's own scripts are never run; only what it needs at run time is fetched. */
+const NPM_INSTALL = ['install', '--ignore-scripts', '--omit=dev', '--no-audit', '--no-fund', '--loglevel=error']
+
+/** Puts plugins into the home's `plugins/` and takes them out again. What is installed is not enabled by that. */
+export function createInstaller(deps: PluginDeps & { store: PluginStore; roster: Roster }) {
+  const { home, store, now } = deps
+  const folder = join(home, 'plugins')
+
+  async function install(input: InstallPluginInput): Promise<Installed & { id: string }> {
+    const given = (['npm', 'folder', 'archive'] as const).filter((kind) => input[kind] !== undefined)
+    if (given.length !== 1) throw invalid('npm', 'send exactly one of npm, folder and archive')
+    const staging = join(folder, `.new-${ulid()}`)
+    await mkdir(staging, { recursive: true, mode: 0o700 })
+    try {
+      const content = join(staging, 'plugin')
+      await mkdir(content, { mode: 0o755 })
+      const source = await fill(given[0]!, input, staging, content)
+      const found = await readPlugin(content, 'home')
+      if (!found) throw new AppError('unprocessable', 'This is no plugin: there is no plugin.json in it')
+      if (!found.manifest) throw new AppError('unprocessable', `This plugin can't be used: ${found.problem}`)
+      const { manifest, id } = found
+      if (given[0] !== 'folder') await fetchDependencies(content)
+      const refused = await gateProblem({ folder: content, origin: 'home' }, manifest)
+      if (refused) throw new AppError('unprocessable', `This plugin is not installed: ${refused}`)
+      await checkRoom(id)
+      const installed: Installed = { ...source, kind: given[0]!, at: now() }
+      await putInPlace(content, join(folder, id), staging)
+      await store.change(id, { installed }, now())
+      return { id, ...installed }
+    } finally {
+      await rm(staging, { recursive: true, force: true })
+    }
+  }
+
+  /** Another plugin of this id that was not put here by us must not be shadowed unseen. */
+  async function checkRoom(id: string): Promise<void> {
+    await deps.roster.look()
+    const other = deps.roster.specs().find((spec) => spec.plugin === id && spec.origin !== 'home')
+    if (!other) return
+    throw new AppError('conflict', `A plugin ${id} is there already, in ${other.folder ?? 'gatehouse.yaml'}`)
+  }
+
+  async function fill(
+    kind: 'npm' | 'folder' | 'archive',
+    input: InstallPluginInput,
+    staging: string,
+    content: string,
+  ): Promise<{ from: string; integrity: string | null }> {
+    if (kind === 'folder') {
+      const from = input.folder!
+      if (!isAbsolute(from)) throw invalid('folder', 'must be an absolute path')
+      if (!(await stat(from).catch(() => undefined))?.isDirectory()) throw invalid('folder', 'there is no such folder')
+      await cp(from, content, { recursive: true, filter: (path) => !/[\\/]\.git$/.test(path) })
+      return { from, integrity: null }
+    }
+    const { bytes, from } = kind === 'npm' ? await pack(input.npm!, staging) : await readArchive(input.archive!)
+    const integrity = checkIntegrity(bytes, input.integrity)
+    await untar(bytes, content).catch((error: Error) => {
+      throw new AppError('unprocessable', `The archive can't be unpacked: ${error.message}`)
+    })
+    return { from, integrity }
+  }
+
+  /** The package as npm has it, and the very version that it chose; npm itself checks its integrity. */
+  async function pack(name: string, staging: string): Promise<{ bytes: Uint8Array; from: string }> {
+    const out = await npm(['pack', name, '--json', '--ignore-scripts', '--pack-destination', staging], staging)
+    const [packed] = JSON.parse(out) as { filename: string; name: string; version: string }[]
+    const [file] = (await readdir(staging)).filter((entry) => entry.endsWith('.tgz'))
+    if (!packed || !file) throw new AppError('bad_gateway', `npm gave no package for ${name}`)
+    return { bytes: await readFile(join(staging, file)), from: `${packed.name}@${packed.version}` }
+  }
+
+  async function readArchive(from: string): Promise<{ bytes: Uint8Array; from: string }> {
+    if (/^https?:\/\//i.test(from)) {
+      const response = await deps.outbound.fetch(from, { maxBytes: MAX_ARCHIVE, timeoutMs: NPM_TIMEOUT_MS })
+      if (!response.ok) throw new AppError('bad_gateway', `${from} answered ${response.status}`)
+      return { bytes: new Uint8Array(await response.arrayBuffer()), from }
+    }
+    if (!isAbsolute(from)) throw invalid('archive', 'must be an absolute path, or begin with https://')
+    const info = await stat(from).catch(() => undefined)
+    if (!info?.isFile()) throw invalid('archive', 'there is no such file')
+    if (info.size > MAX_ARCHIVE) throw invalid('archive', `is larger than ${MAX_ARCHIVE} bytes`)
+    return { bytes: await readFile(from), from }
+  }
+
+  async function fetchDependencies(content: string): Promise<void> {
+    const text = await readFile(join(content, 'package.json'), 'utf8').catch(() => '{}')
+    const { dependencies = {} } = JSON.parse(text) as { dependencies?: Record<string, string> }
+    if (Object.keys(dependencies).length > 0) await npm(NPM_INSTALL, content)
+  }
+
+  async function npm(args: string[], cwd: string): Promise<string> {
+    const variables = Object.entries(deps.variables()).filter(([name]) =>
+      /^(PATH|HOME|LANG|TMPDIR|XDG_\w+|(https?|no)_proxy|NODE_EXTRA_CA_CERTS|npm_config_\w+)$/i.test(name)
+    )
+    try {
+      const { stdout } = await promisify(execFile)('npm', args, {
+        cwd,
+        env: Object.fromEntries(variables) as NodeJS.ProcessEnv,
+        timeout: NPM_TIMEOUT_MS,
+        maxBuffer: 16 * 1024 * 1024,
+      })
+      return stdout
+    } catch (error) {
+      const { code, stderr } = error as { code?: string; stderr?: string }
+      if (code === 'ENOENT') {
+        throw new AppError('unavailable', 'npm is not installed here. Install it, or install the plugin from a folder.')
+      }
+      const words = (stderr ?? String(error)).split('\n').filter((line) => /^npm (error|ERR!)/.test(line)).slice(0, 3)
+      throw new AppError('bad_gateway', `npm could not do this: ${words.join(' ') || String(error).slice(0, 300)}`)
+    }
+  }
+
+  return {
+    install,
+
+    /** Stops it and removes its folder, its data, its settings and its store. */
+    async uninstall({ name, plugin, origin, folder: from }: Spec): Promise<void> {
+      const root = await realpath(folder).catch(() => folder)
+      const own = origin === 'home' && from !== undefined && isInside(root, await realpath(from).catch(() => from))
+      if (!own) {
+        throw new AppError('conflict', `${name} was not installed into ${folder}; disable it, or remove it there`)
+      }
+      await store.change(name, { enabled: false }, now())
+      await deps.roster.refresh()
+      await rm(from, { recursive: true, force: true })
+      await rm(join(home, 'plugin-data', name), { recursive: true, force: true })
+      await store.remove(plugin)
+    },
+  }
+}
+
+/** The hash that was asked for, else a new one to keep. Throws when the bytes are others. */
+function checkIntegrity(bytes: Uint8Array, wanted: string | undefined): string {
+  const algorithm = wanted?.slice(0, wanted.indexOf('-')) ?? 'sha512'
+  const integrity = `${algorithm}-${createHash(algorithm).update(bytes).digest('base64')}`
+  if (wanted === undefined || wanted === integrity) return integrity
+  throw new AppError('unprocessable', `The package is not the one that was meant: its integrity is ${integrity}`)
+}
+
+/** By renaming, so that there is never half of a plugin. */
+async function putInPlace(from: string, target: string, staging: string): Promise<void> {
+  await rename(target, join(staging, 'old')).catch((error: { code?: string }) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  await rename(from, target)
+}

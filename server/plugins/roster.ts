@@ -1,0 +1,223 @@
+import { join } from 'node:path'
+import { canonicalJson } from '../../shared/canonical-json.ts'
+import type { Manifest } from '../../shared/plugin-manifest.ts'
+import { executableOf } from '../runtime/executables.ts'
+import { createOrphans } from '../runtime/orphans.ts'
+import { createSentinel } from '../runtime/sentinel.ts'
+import type { PluginDeps } from './deps.ts'
+import { discover } from './discover.ts'
+import type { Gateway, GatewayListener } from './gateway.ts'
+import { createJournal, type Journal } from './journal.ts'
+import { createSettings } from './settings.ts'
+import { createSpecs, isGateway, type Spec } from './specs.ts'
+import { startProgram } from './start.ts'
+import { answerState } from './state.ts'
+import type { PluginStore } from './store.ts'
+import { createUnit, type Unit } from './unit.ts'
+import { createWatch } from './watch.ts'
+
+/** A unit and what it was started with, so that a change is noticed. */
+type Running = { unit: Unit; spec: Spec; print: string }
+
+export type Roster = Awaited<ReturnType<typeof createRoster>>
+
+/** Which plugins there are, which of them run, and keeping the one in line with the other. */
+export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
+  const { store, home, log, bus, now } = deps
+  const settings = () => deps.config().plugins
+  const config = createSettings(deps)
+  const watch = createWatch({ settings, now })
+  const sentinel = createSentinel(deps.runtime)
+  const orphans = createOrphans({
+    file: join(home, 'plugin-children'),
+    onEnded: (pid) => log.warn('plugins.orphan', 'A program of a plugin that outlived us was ended', { pid }),
+  })
+  const running = new Map<string, Running>()
+  const journals = new Map<string, Journal>()
+  const stateListeners = new Set<(gateway: Gateway) => void>()
+  let eventListener: GatewayListener = async () => {}
+  let specs: Spec[] = []
+  let hasDeno = false
+  let started = false
+  let stopped = false
+  let last: Promise<unknown> = Promise.resolve()
+
+  await orphans.end()
+
+  /** One after the other, so that no two decide about one plugin. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work)
+    last = result.catch(() => undefined)
+    return result
+  }
+
+  const changed = (name: string) => bus.publish({ type: 'resource', resource: 'plugin', action: 'changed', id: name })
+
+  const journalOf = (name: string): Journal => {
+    let journal = journals.get(name)
+    if (!journal) journals.set(name, journal = createJournal({ name, log, now }))
+    return journal
+  }
+
+  /** Reads manifests and decisions again. */
+  async function read(): Promise<void> {
+    hasDeno = await executableOf('deno', deps.variables().PATH) !== undefined
+    const found = await discover({ home, paths: settings().paths, bundled: deps.bundled })
+    specs = createSpecs({ found, config: deps.config(), stored: await store.list(), isRestricted })
+  }
+
+  const isRestricted = ({ entry, runtime }: Manifest): boolean =>
+    entry !== undefined && hasDeno && (runtime ?? deps.runtime.name) === 'deno'
+
+  /** Why a plugin does not run; undefined when it should. `off` is no problem, only the owner's wish. */
+  async function reason(spec: Spec): Promise<string | undefined> {
+    if (stopped || !started || !settings().enabled || !spec.enabled) return 'off'
+    if (spec.problem) return spec.problem
+    if (!spec.accepted) {
+      return spec.wider.length > 0
+        ? `since it was accepted, it ${spec.wider.join(', ')}; accept that, or disable it`
+        : 'what it may do was not accepted yet'
+    }
+    if (spec.manifest && !spec.surface.restricted && !settings().allow_unrestricted) {
+      return 'nothing keeps it within its permissions, and plugins.allow_unrestricted is off'
+    }
+    const wrong = await config.problems(spec)
+    return wrong.length > 0 ? `its settings are not complete: ${wrong.join('; ')}` : undefined
+  }
+
+  /** What a running plugin depends on. */
+  const printOf = (spec: Spec): string => {
+    const { manifest, channel, restart, folder } = spec
+    const { config: own, secrets } = config.resolve(spec)
+    const program = { command: channel?.command, args: channel?.args, env: channel?.env }
+    return canonicalJson({ manifest, folder, restart, program, own, secrets })
+  }
+
+  /** Starts what should run and does not, stops what should not, starts anew what runs with old settings. */
+  async function align(): Promise<void> {
+    const work: Promise<void>[] = []
+    for (const [name, { unit }] of running) {
+      const spec = specs.find((candidate) => candidate.name === name)
+      if (spec && await reason(spec) === undefined) continue
+      running.delete(name)
+      work.push(unit.supervisor.stop())
+    }
+    for (const spec of specs) {
+      if (await reason(spec) !== undefined) continue
+      const { name } = spec
+      const current = running.get(name)
+      const print = printOf(spec)
+      const unit = current?.unit ?? create(spec)
+      running.set(name, { unit, spec, print })
+      if (current?.print === print) continue
+      if (current) {
+        // Somebody changed it: what it did with what it was before counts no more.
+        work.push(unit.supervisor.stop())
+        unit.supervisor.forgive()
+        if (spec.stored?.quarantined) await store.change(name, { quarantined: null }, now())
+      }
+      unit.supervisor.start()
+    }
+    await Promise.all(work)
+  }
+
+  function create({ name, stored }: Spec): Unit {
+    const specOf = () => running.get(name)?.spec ?? specs.find((spec) => spec.name === name)!
+    const journal = journalOf(name)
+    const unit: Unit = createUnit({
+      name,
+      manifest: () => specOf().manifest,
+      policy: () => specOf().restart,
+      settings,
+      journal,
+      now,
+      async open(receive) {
+        const spec = specOf()
+        const started = await startProgram(spec, {
+          ...deps,
+          settings,
+          resolved: config.resolve(spec),
+          receive,
+          journal,
+          orphans,
+          sentinel,
+        })
+        const memoryMb = spec.manifest?.memory_mb ?? settings().memory_mb
+        watch.add(name, { process: started.process, memoryMb, readDenials: started.readDenials })
+        return started
+      },
+      onEvent: (gateway, event) => eventListener(gateway, event),
+      onState(unit) {
+        changed(name)
+        for (const listener of stateListeners) listener(unit.gateway)
+      },
+      onQuarantine(name, message) {
+        journal.incident('crash', `in quarantine: ${message}`)
+        void store.change(name, { quarantined: message }, now())
+      },
+      state: (event) => answerState(store, name, event, now()),
+    })
+    if (stored?.quarantined) unit.supervisor.quarantine(stored.quarantined)
+    return unit
+  }
+
+  const refresh = () =>
+    inTurn(async () => {
+      await read()
+      await align()
+    })
+
+  return {
+    store,
+    config,
+    settings,
+    watch,
+    journalOf,
+    changed,
+    reason,
+    specs: (): readonly Spec[] => specs,
+    unitOf: (name: string): Unit | undefined => running.get(name)?.unit,
+    units: (): Unit[] => [...running.values()].map(({ unit }) => unit),
+
+    onGatewayEvent: (listener: GatewayListener): void => void (eventListener = listener),
+    onGatewayState: (listener: (gateway: Gateway) => void): void => void stateListeners.add(listener),
+    /** Those that are switched on, whether they run or not. */
+    gateways: (): Gateway[] =>
+      [...running.values()].filter(({ spec }) => isGateway(spec) && spec.enabled).map(({ unit }) => unit.gateway),
+
+    /** Looks again at folders, configuration and decisions, and acts on them. */
+    refresh,
+
+    /** Only looks, so that a list shows what is there. */
+    look: (): Promise<void> => inTurn(read),
+
+    /** Forgets failures and starts it anew. */
+    restart: (name: string): Promise<void> =>
+      inTurn(async () => {
+        await store.change(name, { quarantined: null }, now())
+        await read()
+        const unit = running.get(name)?.unit
+        const stop = unit?.supervisor.stop()
+        unit?.supervisor.forgive()
+        await stop
+        unit?.supervisor.start()
+        await align()
+      }),
+
+    /** From now on what should run does. */
+    start: (): Promise<void> => {
+      started = true
+      return refresh()
+    },
+
+    async stop(): Promise<void> {
+      stopped = true
+      const units = [...running.values()].map(({ unit }) => unit)
+      await inTurn(align)
+      watch.stop()
+      await Promise.all(units.map((unit) => unit.idle()))
+      await sentinel.stop()
+      await orphans.clear()
+    },
+  }
+}

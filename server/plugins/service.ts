@@ -1,0 +1,200 @@
+import type {
+  InstallPluginInput,
+  Plugin,
+  PluginCheck,
+  PluginConfig,
+  PluginDetail,
+  PluginLogLine,
+  PutPluginConfigInput,
+} from '../../shared/plugins.ts'
+import { type Caller, demand } from '../auth/principal.ts'
+import { AppError, notFound } from '../errors.ts'
+import type { Tool } from '../tools/tool.ts'
+import type { PluginCommand } from './capabilities.ts'
+import type { PluginDeps } from './deps.ts'
+import { diagnose } from './doctor.ts'
+import type { Gateway, GatewayListener } from './gateway.ts'
+import { createInstaller } from './install.ts'
+import { createRoster } from './roster.ts'
+import type { Spec } from './specs.ts'
+import { createPluginStore } from './store.ts'
+import { detailOf, viewOf } from './view.ts'
+
+export type { Gateway, GatewayListener, GatewayNews, PluginState, Ready, Status } from './gateway.ts'
+export { GatewayError } from './gateway.ts'
+export type { PluginCommand } from './capabilities.ts'
+
+export type Plugins = Awaited<ReturnType<typeof createPlugins>>
+
+/** Plugins: programs of their own that carry chats and offer tools. Nothing of them is started before `start`. */
+export async function createPlugins(deps: PluginDeps) {
+  const { audit, now } = deps
+  const store = createPluginStore(deps)
+  const roster = await createRoster({ ...deps, store })
+  const installer = createInstaller({ ...deps, store, roster })
+  deps.onConfig(() => void roster.refresh())
+
+  function find(name: string): Spec {
+    const spec = roster.specs().find((candidate) => candidate.name === name)
+    if (!spec) throw notFound('plugin', name)
+    return spec
+  }
+
+  /** One that the owner decides about here, and not in `gatehouse.yaml`. */
+  function findOwn(name: string): Spec {
+    const spec = find(name)
+    if (!spec.channel) return spec
+    throw new AppError('conflict', `${name} is switched on and off in gatehouse.yaml: channels.${name}.enabled`)
+  }
+
+  const record = (caller: Caller, action: string, target: string, detail: Record<string, unknown> = {}) =>
+    audit({ caller, action: `plugin.${action}`, target, detail })
+
+  const show = (name: string): Promise<PluginDetail> => detailOf(find(name), roster)
+
+  async function accept(spec: Spec, hash: string): Promise<void> {
+    if (hash !== spec.surface_hash) {
+      throw new AppError('conflict', `What ${spec.name} may do is not what you read. Read it again, then decide.`)
+    }
+    await store.change(spec.plugin, { accepted: spec.surface, accepted_hash: hash }, now())
+  }
+
+  return {
+    // For other features.
+    /** Plugins that carry chats and are switched on, whether they run or not. */
+    gateways: (): Gateway[] => roster.gateways(),
+    /** The one who hears of what gateways say; to be named before `start`. */
+    onGatewayEvent: (listener: GatewayListener): void => roster.onGatewayEvent(listener),
+    /** Hears when a gateway's state, status or capabilities change. */
+    onGatewayState: (listener: (gateway: Gateway) => void): void => roster.onGatewayState(listener),
+    /** For the one list of tools. */
+    tools: (): Tool[] => roster.units().flatMap((unit) => unit.tools()),
+    /** Slash commands of plugins that run. */
+    commands: (): PluginCommand[] => roster.units().flatMap((unit) => unit.commands()),
+
+    // For people.
+    async list(caller: Caller): Promise<Plugin[]> {
+      demand(caller, 'read')
+      await roster.look()
+      return await Promise.all(roster.specs().map((spec) => viewOf(spec, roster)))
+    },
+
+    async get(caller: Caller, name: string): Promise<PluginDetail> {
+      demand(caller, 'read')
+      await roster.look()
+      return await show(name)
+    },
+
+    async accept(caller: Caller, name: string, hash: string): Promise<PluginDetail> {
+      demand(caller, 'admin')
+      await roster.look()
+      const spec = find(name)
+      await accept(spec, hash)
+      await record(caller, 'accepted', name, { surface_hash: hash, surface: spec.surface })
+      await roster.refresh()
+      return await show(name)
+    },
+
+    /** `hash` accepts what it may do along. Throws `conflict` while that is not accepted. */
+    async enable(caller: Caller, name: string, hash?: string): Promise<PluginDetail> {
+      demand(caller, 'admin')
+      await roster.look()
+      const spec = findOwn(name)
+      if (spec.problem) throw new AppError('conflict', `${name} can't be run: ${spec.problem}`)
+      if (hash !== undefined) await accept(spec, hash)
+      else if (!spec.accepted) {
+        const news = spec.wider.length > 0 ? `Since you accepted it, it ${spec.wider.join(', ')}. ` : ''
+        throw new AppError(
+          'conflict',
+          `${news}Read what ${name} may do (surface), and send its surface_hash to accept it.`,
+        )
+      }
+      await store.change(name, { enabled: true, quarantined: null }, now())
+      await record(caller, 'enabled', name, hash === undefined ? {} : { surface_hash: hash, surface: spec.surface })
+      await roster.refresh()
+      return await show(name)
+    },
+
+    async disable(caller: Caller, name: string): Promise<PluginDetail> {
+      demand(caller, 'admin')
+      await roster.look()
+      findOwn(name)
+      await store.change(name, { enabled: false }, now())
+      await record(caller, 'disabled', name)
+      await roster.refresh()
+      return await show(name)
+    },
+
+    /** Stops it and starts it anew, whatever failed before. */
+    async restart(caller: Caller, name: string): Promise<PluginDetail> {
+      demand(caller, 'admin')
+      await roster.look()
+      const reason = await roster.reason(find(name))
+      if (reason !== undefined) {
+        throw new AppError('conflict', `${name} is not running: ${reason === 'off' ? 'it is switched off' : reason}`)
+      }
+      await record(caller, 'restarted', name)
+      await roster.refresh()
+      await roster.restart(name)
+      return await show(name)
+    },
+
+    /** Looks at all folders and the configuration again; what changed is started anew. */
+    async reload(caller: Caller): Promise<Plugin[]> {
+      demand(caller, 'admin')
+      await record(caller, 'reloaded', 'all')
+      await roster.refresh()
+      return await Promise.all(roster.specs().map((spec) => viewOf(spec, roster)))
+    },
+
+    async config(caller: Caller, name: string): Promise<PluginConfig> {
+      demand(caller, 'admin')
+      await roster.look()
+      return roster.config.show(find(name))
+    },
+
+    async putConfig(caller: Caller, name: string, input: PutPluginConfigInput): Promise<PluginConfig> {
+      demand(caller, 'admin')
+      await roster.look()
+      await store.change(name, await roster.config.change(find(name), input), now())
+      await record(caller, 'configured', name, {
+        settings: Object.keys(input.config ?? {}),
+        secrets: Object.keys(input.secrets ?? {}),
+      })
+      await roster.refresh()
+      return roster.config.show(find(name))
+    },
+
+    async logs(caller: Caller, name: string, { after = 0, limit = 200 }): Promise<PluginLogLine[]> {
+      demand(caller, 'admin')
+      if (!roster.specs().some((spec) => spec.name === name)) await roster.look()
+      find(name)
+      return roster.journalOf(name).read(after, limit)
+    },
+
+    async install(caller: Caller, input: InstallPluginInput): Promise<PluginDetail> {
+      demand(caller, 'admin')
+      const { id, from, integrity } = await installer.install(input)
+      await record(caller, 'installed', id, { from, integrity })
+      await roster.refresh()
+      return await show(id)
+    },
+
+    async uninstall(caller: Caller, name: string): Promise<void> {
+      demand(caller, 'admin')
+      await roster.look()
+      await installer.uninstall(findOwn(name))
+      await record(caller, 'uninstalled', name)
+      await roster.refresh()
+    },
+
+    async doctor(caller: Caller): Promise<PluginCheck[]> {
+      demand(caller, 'admin')
+      await roster.look()
+      return await diagnose(roster, deps)
+    },
+
+    start: (): Promise<void> => roster.start(),
+    stop: (): Promise<void> => roster.stop(),
+  }
+}

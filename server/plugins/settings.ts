@@ -1,0 +1,134 @@
+import type { Manifest } from '../../shared/plugin-manifest.ts'
+import type { PluginConfig, PutPluginConfigInput } from '../../shared/plugins.ts'
+import { AppError, type FieldError, invalid } from '../errors.ts'
+import type { Secrets } from '../secrets/service.ts'
+import { ownSettings, type Spec } from './specs.ts'
+
+/** The settings and secrets that a plugin is started with. */
+export type Resolved = { config: Record<string, unknown>; secrets: Record<string, string> }
+
+type Check = (value: unknown) => FieldError[]
+const checks = new WeakMap<object, Check>()
+
+/**
+ * A plugin's settings against the JSON Schema of its manifest; runs none of its code. What stands in `gatehouse.yaml`
+ * counts more than what was set through the API.
+ */
+export function createSettings({ secrets }: { secrets: Secrets }) {
+  function resolve(spec: Pick<Spec, 'manifest' | 'channel' | 'stored'>): Resolved {
+    const { manifest, stored } = spec
+    if (!manifest) return { config: {}, secrets: {} }
+    const names = new Set(manifest.secrets.map(({ name }) => name))
+    const values: Resolved = { config: withDefaults(manifest, stored?.config ?? {}), secrets: {} }
+    for (const [name, sealed] of Object.entries(stored?.secrets ?? {})) {
+      if (names.has(name)) values.secrets[name] = secrets.open(sealed)
+    }
+    for (const [name, value] of Object.entries(ownSettings(spec))) {
+      if (names.has(name)) values.secrets[name] = String(value)
+      else values.config[name] = value
+    }
+    return values
+  }
+
+  return {
+    resolve,
+
+    /** What is missing or wrong, in words; empty when it can be started. */
+    async problems(spec: Pick<Spec, 'manifest' | 'channel' | 'stored'>): Promise<string[]> {
+      const { manifest } = spec
+      if (!manifest) return []
+      const given = resolve(spec)
+      const wrong = (await check(manifest, given.config)).map(({ pointer, message }) =>
+        `${pointer.slice(1).replaceAll('/', '.') || 'settings'}: ${message}`
+      )
+      const missing = manifest.secrets.filter(({ name, required }) => required && !given.secrets[name])
+        .map(({ name }) => `${name}: is missing`)
+      return [...wrong, ...missing]
+    },
+
+    /** For the form; secrets are only told to be there. */
+    show(spec: Spec): PluginConfig {
+      const { manifest, stored } = spec
+      const fixed = ownSettings(spec)
+      const shown = resolve({ ...spec, stored: stored && { ...stored, secrets: {} } }).config
+      return {
+        config: shown,
+        secrets: Object.fromEntries((manifest?.secrets ?? []).map(({ name }) => {
+          const from = name in fixed ? 'configuration' : stored?.secrets[name] ? 'store' : null
+          return [name, { set: from !== null, from }]
+        })),
+        fixed: Object.keys(fixed),
+        schema: manifest?.config_schema ?? {},
+        ui_hints: manifest?.ui_hints ?? {},
+        secret_settings: manifest?.secrets ?? [],
+      }
+    },
+
+    /** What to store for a change. Throws `invalid_input` that names each refused field. */
+    async change(spec: Spec, input: PutPluginConfigInput) {
+      const { manifest, stored } = spec
+      if (!manifest) {
+        throw new AppError('conflict', `Settings of ${spec.name} stand in gatehouse.yaml, under channels.${spec.name}`)
+      }
+      const fixed = ownSettings(spec)
+      const config = input.config === undefined
+        ? stored?.config ?? {}
+        : Object.fromEntries(Object.entries(input.config).filter(([name]) => !(name in fixed)))
+      const errors = await check(manifest, { ...withDefaults(manifest, config), ...fixedConfig(manifest, fixed) })
+      if (errors.length > 0) {
+        const [first] = errors
+        const field = first!.pointer.slice(1).replaceAll('/', '.') || 'config'
+        throw new AppError('invalid_input', `config.${field}: ${first!.message}`, {
+          errors: errors.map((error) => ({ ...error, pointer: `/config${error.pointer}` })),
+        })
+      }
+      const sealed = { ...stored?.secrets }
+      for (const [name, value] of Object.entries(input.secrets ?? {})) {
+        if (!manifest.secrets.some((secret) => secret.name === name)) {
+          throw invalid(`secrets.${name}`, 'is no secret of this plugin')
+        }
+        if (value === null || value === '') delete sealed[name]
+        else sealed[name] = secrets.seal(value)
+      }
+      return { config, secrets: sealed }
+    },
+  }
+}
+
+const fixedConfig = (manifest: Manifest, fixed: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(fixed).filter(([name]) => !manifest.secrets.some((secret) => secret.name === name)))
+
+/** Defaults of the schema's top level stand in for what was not set. */
+function withDefaults({ config_schema }: Manifest, config: Record<string, unknown>): Record<string, unknown> {
+  const properties = Object.entries((config_schema.properties ?? {}) as Record<string, { default?: unknown }>)
+  const defaults = properties.filter(([, schema]) => schema?.default !== undefined)
+    .map(([name, schema]) => [name, schema.default])
+  return { ...Object.fromEntries(defaults), ...config }
+}
+
+/** The validator is loaded when the first plugin with settings is looked at. */
+async function check({ config_schema }: Manifest, config: Record<string, unknown>): Promise<FieldError[]> {
+  let known = checks.get(config_schema)
+  if (!known) {
+    const { AjvJsonSchemaValidator } = await import('@modelcontextprotocol/sdk/validation/ajv')
+    try {
+      const validate = new AjvJsonSchemaValidator().getValidator(config_schema)
+      known = (value) => {
+        const result = validate(value)
+        return result.valid ? [] : result.errorMessage.split(/, (?=data\b)/).map(toFieldError)
+      }
+    } catch (error) {
+      const message = `its config_schema is no JSON Schema: ${(error as Error).message}`
+      known = () => [{ pointer: '', message }]
+    }
+    checks.set(config_schema, known)
+  }
+  return known(config)
+}
+
+/** `data/room/0 must be string` as the place and the words. */
+function toFieldError(text: string): FieldError {
+  const [, pointer = '', message = text] = /^data(\S*) (.*)$/s.exec(text) ?? []
+  const missing = /^must have required property '(.+)'$/.exec(message)?.[1]
+  return missing ? { pointer: `${pointer}/${missing}`, message: 'is missing' } : { pointer, message }
+}

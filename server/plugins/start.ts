@@ -1,0 +1,111 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ulid } from 'ulid'
+import type { CapabilityCommand, FromPlugin } from '../../shared/plugin-protocol.ts'
+import type { PluginSettings } from '../../shared/plugin-settings.ts'
+import { endMarked, type Orphans } from '../runtime/orphans.ts'
+import type { Runtime } from '../runtime/port.ts'
+import type { Sentinel } from '../runtime/sentinel.ts'
+import { createDenials } from './denials.ts'
+import { gateProblem } from './gates.ts'
+import type { Journal } from './journal.ts'
+import { environmentOf, launchCommand, launchFolder } from './launch.ts'
+import { createPace } from './pace.ts'
+import { createProcess, type PluginProcess, type Received } from './process.ts'
+import type { Resolved } from './settings.ts'
+import type { Spec } from './specs.ts'
+import { configureMessage } from './unit.ts'
+
+/** A process that was started, and what is looked at while it runs. */
+export type Started = {
+  process: PluginProcess
+  configure?: CapabilityCommand
+  /** Tells what its runtime refused since the last time. */
+  readDenials: () => Promise<void>
+}
+
+/** Starts the program of a plugin, after everything was checked that can be without running it. */
+export async function startProgram(spec: Spec, deps: {
+  home: string
+  runtime: Runtime
+  settings: () => PluginSettings
+  variables: () => Record<string, string | undefined>
+  resolved: Resolved
+  receive: (event: FromPlugin) => Received
+  journal: Journal
+  orphans: Orphans
+  sentinel: Sentinel
+  now: () => number
+}): Promise<Started> {
+  const { home, journal, settings, resolved, now } = deps
+  const { manifest, folder } = spec
+  Object.values(resolved.secrets).forEach(journal.hide)
+  const data = join(home, 'plugin-data', spec.name)
+  const audit = join(home, 'plugin-data', `${spec.name}.access.jsonl`)
+  const mark = ulid()
+  const env = environmentOf({
+    variables: deps.variables(),
+    declared: manifest?.permissions.env ?? [],
+    given: { ...secretVariables(spec, resolved), ...spec.channel?.env },
+    mark,
+  })
+  let launch
+  if (manifest && folder) {
+    const refused = await gateProblem({ folder, origin: spec.origin as 'home' }, manifest)
+    if (refused) throw new Error(`was not started: ${refused}`)
+    await mkdir(data, { recursive: true, mode: 0o700 })
+    const own = deps.runtime.name
+    launch = await launchFolder({ manifest, folder, data, audit, own, variables: deps.variables(), env })
+  } else {
+    const { command = '', args = [] } = spec.channel ?? {}
+    launch = launchCommand({ command, args, home, env })
+  }
+
+  const denials = launch.audit && manifest && folder
+    ? createDenials({
+      file: launch.audit,
+      permissions: manifest.permissions,
+      folders: { read: [folder, data, ...manifest.permissions.read], write: [data, ...manifest.permissions.write] },
+      onDenied: (message) => journal.incident('denied', message),
+    })
+    : undefined
+  await denials?.remove()
+  await deps.orphans.note(mark)
+  const child = await deps.runtime.spawn(launch.command, launch.args, { cwd: launch.cwd, env: launch.env }).catch(
+    (error: Error) => {
+      throw new Error(`could not be started: ${error.message}`)
+    },
+  )
+  await deps.sentinel.add(child.pid)
+  const process = createProcess(child, {
+    pace: createPace({
+      perSecond: () => settings().messages_per_second,
+      holdMs: () => settings().hold_seconds * 1000,
+      now,
+    }),
+    now,
+    holdMs: () => settings().hold_seconds * 1000,
+    receive: deps.receive,
+    onLog: (text) => journal.line('info', text),
+    onDropped: (problem) => journal.incident('dropped', problem),
+    sweep: () => endMarked([mark], (pid) => journal.line('warn', `a program that it had started was ended (${pid})`)),
+  })
+  void process.ended.then(async () => {
+    await denials?.read().catch(() => {}) // The folder may be gone with the home of a test.
+    await denials?.remove()
+    await deps.sentinel.remove(child.pid)
+  })
+  return {
+    process,
+    ...(manifest?.protocol === 'gatehouse.v1'
+      ? { configure: configureMessage(manifest, { ...resolved, data_dir: data }) }
+      : {}),
+    readDenials: async () => await denials?.read(),
+  }
+}
+
+/** Secrets that the manifest wants in variables. */
+function secretVariables({ manifest }: Spec, { secrets }: Resolved): Record<string, string> {
+  const wanted = (manifest?.secrets ?? []).filter(({ name, env }) => env !== undefined && secrets[name] !== undefined)
+  return Object.fromEntries(wanted.map(({ name, env }) => [env!, secrets[name]!]))
+}

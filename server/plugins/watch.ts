@@ -1,0 +1,63 @@
+import type { PluginSettings } from '../../shared/plugin-settings.ts'
+import { measure } from './measure.ts'
+import type { PluginProcess } from './process.ts'
+
+/** Points of the memory graph; at two seconds each about ten minutes. */
+const POINTS = 300
+
+/** A plugin that runs, as the watch sees it. */
+export type Watched = {
+  process: PluginProcess
+  memoryMb: number
+  readDenials: () => Promise<void>
+  samples: { at: number; bytes: number }[]
+  latest: { bytes: number; processes: number } | undefined
+}
+
+/** Looks at all running plugins at once, now and then, and ends those that take too much. Costs nothing without any. */
+export function createWatch({ settings, now }: { settings: () => PluginSettings; now: () => number }) {
+  const watched = new Map<string, Watched>()
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  function schedule(): void {
+    if (timer || watched.size === 0) return
+    timer = setTimeout(async () => {
+      await look()
+      timer = undefined
+      schedule()
+    }, settings().sample_seconds * 1000)
+    ;(timer as { unref?: () => void }).unref?.()
+  }
+
+  async function look(): Promise<void> {
+    const measured = await measure([...watched.values()].map(({ process }) => process.pid))
+    for (const [name, plugin] of [...watched]) {
+      await plugin.readDenials().catch(() => {}) // It ended meanwhile.
+      const latest = measured.get(plugin.process.pid)
+      if (!latest || watched.get(name) !== plugin) continue
+      plugin.latest = latest
+      plugin.samples.push({ at: now() / 1000, bytes: latest.bytes })
+      if (plugin.samples.length > POINTS) plugin.samples.shift()
+      const megabytes = Math.ceil(latest.bytes / 1024 ** 2)
+      if (megabytes > plugin.memoryMb) {
+        plugin.process.cut(`took ${megabytes} MB of memory, and may take ${plugin.memoryMb}`)
+      } else if (latest.processes > settings().max_processes) {
+        plugin.process.cut(`started ${latest.processes} processes, and may have ${settings().max_processes}`)
+      }
+    }
+  }
+
+  return {
+    add(name: string, plugin: Omit<Watched, 'samples' | 'latest'>): void {
+      const samples = watched.get(name)?.samples ?? []
+      const entry: Watched = { ...plugin, samples, latest: undefined }
+      watched.set(name, entry)
+      void plugin.process.ended.then(() => {
+        if (watched.get(name) === entry) watched.delete(name)
+      })
+      schedule()
+    },
+    of: (name: string): Pick<Watched, 'samples' | 'latest'> | undefined => watched.get(name),
+    stop: (): void => clearTimeout(timer),
+  }
+}

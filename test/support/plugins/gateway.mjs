@@ -1,0 +1,62 @@
+// A gateway of the tests: says ready, answers every command, and obeys what the content of a message says.
+import { createInterface } from 'node:readline'
+import process from 'node:process'
+
+const name = process.argv[2] ?? 'test'
+const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
+let sent = 0
+let pongs = true
+
+const message = (id, text, more = {}) => ({
+  type: 'message_received',
+  message_id: String(id),
+  chat_id: '1',
+  sender: { id: '7' },
+  content: { type: 'text', text },
+  routing: { channel: name, chat_type: 'dm', chat_id: '1', sender_id: '7' },
+  ...more,
+})
+
+const orders = {
+  silent: () => {},
+  'message TEXT': ({ rest }) => say(message(++sent, rest)),
+  'many COUNT': ({ rest }) => {
+    for (let i = 1; i <= Number(rest); i++) say(message(i, `message ${i}`))
+  },
+  'raw TEXT': ({ rest }) => process.stdout.write(rest.replaceAll('\\n', '\n').replaceAll('\\r', '\r')),
+  'halves TEXT': async ({ rest }) => {
+    const line = JSON.stringify(message(++sent, rest))
+    process.stdout.write(line.slice(0, 20))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    process.stdout.write(`${line.slice(20)}\n`)
+  },
+  'fail CODE': ({ rest, request_id }) =>
+    say({ type: 'command_error', request_id, code: rest, message: 'as told', retry_after_ms: 7000 }),
+  'exit CODE': ({ rest }) => process.exit(Number(rest)),
+  'farewell CODE': ({ rest }) => {
+    say(message(++sent, 'last words'))
+    process.stdout.write(JSON.stringify(message(++sent, 'without an end')), () => process.exit(Number(rest)))
+  },
+  'late MS': ({ rest, request_id }) =>
+    setTimeout(() => say({ type: 'command_ok', request_id, message_id: 'late' }), Number(rest)),
+  'lie ID': ({ rest }) => say({ type: 'command_ok', request_id: rest, message_id: 'a lie' }),
+  deaf: () => process.stdin.pause(),
+  numb: () => (pongs = false),
+  environment: ({ request_id }) =>
+    say({ type: 'command_ok', request_id, message_id: Object.keys(process.env).sort().join(',') }),
+}
+const QUIET = /^(silent|fail|late|lie|environment)$/
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  const command = JSON.parse(line)
+  const { type, request_id } = command
+  if (type === 'shutdown') process.exit(0)
+  if (type === 'ping') return pongs && say({ type: 'pong', request_id, uptime_seconds: 1, connected: true })
+  if (type === 'send_typing') return process.stderr.write(`typing ${command.duration}\n`)
+  const [, word, rest = ''] = /^(\w+) ?(.*)$/s.exec(command.content ?? '') ?? []
+  const order = Object.keys(orders).find((key) => key.split(' ')[0] === word)
+  if (order) await orders[order]({ rest, request_id })
+  if (!QUIET.test(word)) say({ type: 'command_ok', request_id, message_id: `m${++sent}` })
+}).on('close', () => process.exit(0))
+
+say({ type: 'ready', gateway: name, version: 'v1alpha1', capabilities: ['edit', 'typing'] })
