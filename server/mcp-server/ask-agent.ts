@@ -90,7 +90,9 @@ export function createAskAgent({ sessions, question }: {
 
   /** Tells the client what happens in the turn, and asks what the agent asks, until it is over. */
   async function follow(turn: Turn, after: number, context: CallContext, signal: AbortSignal): Promise<void> {
-    const tell = createProgress(context)
+    const update = createProgress(context)
+    let progress = 0
+    const tell = (message: string): void => update?.({ progress: ++progress, message })
     let characters = 0
     const asked = new Map<string, AbortController>()
     const timer = setInterval(() => tell('Still at work'), SIGN_OF_LIFE_MS)

@@ -7,7 +7,8 @@ const MAX_EVENTS = 500
 
 /**
  * The last messages of one session, in memory, so that a stream that broke can be taken up with `Last-Event-ID`. What
- * is older than that is gone; the newest message is kept however long it is.
+ * is older than that is gone; the newest message is kept however long it is. There is no `getStreamIdForEventId`: with
+ * it the SDK refuses a client that comes back before we noticed that it was gone, instead of ending the old stream.
  */
 export function createReplay(): EventStore {
   const kept: { id: string; stream: string; message: JSONRPCMessage; size: number }[] = []
@@ -25,7 +26,6 @@ export function createReplay(): EventStore {
       while (kept.length > 1 && (size > MAX_CHARACTERS || kept.length > MAX_EVENTS)) size -= kept.shift()!.size
       return Promise.resolve(event.id)
     },
-    getStreamIdForEventId: (id) => Promise.resolve(/^.+\.\d+$/.test(id) ? streamOf(id) : undefined),
     async replayEventsAfter(id, { send }) {
       const stream = streamOf(id)
       const missed = kept.filter((event) => event.stream === stream && numberOf(event.id) > numberOf(id))

@@ -7,6 +7,7 @@ import { type Tools, wireNameOf } from '../tools/service.ts'
 import type { Tool } from '../tools/tool.ts'
 import { confirm } from './confirm.ts'
 import type { CallContext, Visitor } from './features.ts'
+import { createProgress } from './progress.ts'
 
 /** Make sense only inside a turn of ours: a client asks its own user, knows all tools, and has `ask_agent`. */
 const OF_A_TURN = new Set(['ask_user', 'delegate', 'tool_search'])
@@ -48,12 +49,14 @@ export function createMcpTools({ tools, gate, audit }: { tools: Tools; gate: Gat
       if (!tool || OF_A_TURN.has(tool.name)) throw notFound('tool', name)
       const call_id = ulid()
       await judge(tool, args, call_id, context)
+      const progress = createProgress(context)
       const output = await tools.run(tool, args, {
         caller: context.caller,
         session_id: '',
         turn_id: '',
         call_id,
         signal: AbortSignal.any([context.signal, AbortSignal.timeout(LONGEST_MS)]),
+        ...(progress ? { progress } : {}),
       })
       return { content: [{ type: 'text', text: output.text }], ...(output.ok ? {} : { isError: true }) }
     },
