@@ -132,6 +132,11 @@ describe('the owner', () => {
     await app.json('/api/mcps/every/tools/echo', { method: 'PUT', json: { enabled: true } })
     assert.equal(await offered(), true)
     await app.json('/api/mcps/nobody/restart', { method: 'POST', status: 404 })
+    const { error } = await app.json<{ error: string }>('/api/mcps', {
+      json: { name: 'export', ...programs.everything },
+      status: 400,
+    })
+    assert.match(error, /^name: export/)
   })
 
   it('sees what a server of the registry would run before it is added', async () => {

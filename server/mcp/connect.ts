@@ -84,8 +84,8 @@ export type Connection = {
   close(): Promise<void>
 }
 
-/** A server whose list of tools has no end is cut here. */
-const MAX_TOOLS = 500
+/** A list of tools, resources or prompts that has no end is cut here. */
+const MOST_LISTED = 500
 const MAX_PAGES = 50
 const MAX_COMPLETIONS = 100
 
@@ -203,36 +203,37 @@ function connected(
 
     async listTools(timeoutMs) {
       if (!client.getServerCapabilities()?.tools) return []
-      const tools: ListedTool[] = []
-      let cursor: string | undefined
-      for (let page = 0; page < MAX_PAGES && tools.length < MAX_TOOLS; page++) {
+      return await allPages(async (params) => {
         // Not `listTools`, which would compile every output schema that a stranger sends.
-        const result = await client.request(
-          { method: 'tools/list', params: cursor === undefined ? {} : { cursor } },
-          types.ListToolsResultSchema,
-          { timeout: timeoutMs },
-        )
-        tools.push(...result.tools as ListedTool[])
-        if (!result.nextCursor || result.nextCursor === cursor) break
-        cursor = result.nextCursor
-      }
-      return tools.slice(0, MAX_TOOLS)
+        const result = await client.request({ method: 'tools/list', params }, types.ListToolsResultSchema, {
+          timeout: timeoutMs,
+        })
+        return { items: result.tools as ListedTool[], nextCursor: result.nextCursor }
+      })
     },
 
     async resources(timeoutMs) {
       if (!client.getServerCapabilities()?.resources) return { resources: [], templates: [] }
-      const { resources } = await client.listResources({}, { timeout: timeoutMs })
+      const resources = await allPages(async (params) => {
+        const { resources: items, nextCursor } = await client.listResources(params, { timeout: timeoutMs })
+        return { items, nextCursor }
+      })
       // Many servers have resources and do not know what a template is.
-      const { resourceTemplates } = await client.listResourceTemplates({}, { timeout: timeoutMs })
-        .catch(() => ({ resourceTemplates: [] }))
-      return { resources: resources.slice(0, MAX_TOOLS), templates: resourceTemplates.slice(0, MAX_TOOLS) }
+      const templates = await allPages(async (params) => {
+        const page = await client.listResourceTemplates(params, { timeout: timeoutMs })
+        return { items: page.resourceTemplates, nextCursor: page.nextCursor }
+      }).catch(() => [])
+      return { resources, templates }
     },
 
     readResource: (uri, timeoutMs) => client.readResource({ uri }, { timeout: timeoutMs }),
 
     async prompts(timeoutMs) {
       if (!client.getServerCapabilities()?.prompts) return []
-      return (await client.listPrompts({}, { timeout: timeoutMs })).prompts.slice(0, MAX_TOOLS)
+      return await allPages(async (params) => {
+        const { prompts: items, nextCursor } = await client.listPrompts(params, { timeout: timeoutMs })
+        return { items, nextCursor }
+      })
     },
 
     async complete({ prompt, template, argument, arguments: others }, timeoutMs) {
@@ -277,6 +278,20 @@ function connected(
       await transport.close().catch(() => {})
     },
   }
+}
+
+async function allPages<T>(
+  ask: (params: { cursor?: string }) => Promise<{ items: T[]; nextCursor?: string | undefined }>,
+): Promise<T[]> {
+  const all: T[] = []
+  let cursor: string | undefined
+  for (let page = 0; page < MAX_PAGES && all.length < MOST_LISTED; page++) {
+    const { items, nextCursor } = await ask(cursor === undefined ? {} : { cursor })
+    all.push(...items)
+    if (!nextCursor || nextCursor === cursor) break
+    cursor = nextCursor
+  }
+  return all.slice(0, MOST_LISTED)
 }
 
 function within(ms: number, work: Promise<unknown>): Promise<void> {

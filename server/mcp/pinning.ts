@@ -86,7 +86,7 @@ function definitionOf(tool: ListedTool): McpDefinition | undefined {
 }
 
 /** Without characters that hide text from people while a model still reads it. */
-const clean = (text: string): string =>
+export const clean = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
   text.replace(
     /[\u0000-\u0008\u000b-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu,

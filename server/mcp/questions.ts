@@ -5,6 +5,7 @@ import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
 import { invalid, notFound } from '../errors.ts'
 import type { ToolContext } from '../tools/tool.ts'
+import { clean } from './pinning.ts'
 
 type Open = {
   question: McpQuestion
@@ -64,7 +65,7 @@ export function createQuestions({ bus, now }: { bus: Bus; now: () => number }) {
             id,
             server,
             session_id: context.session_id,
-            message: params.message.slice(0, MAX_MESSAGE),
+            message: clean(params.message).slice(0, MAX_MESSAGE),
             ...shown,
             created_at: at / 1000,
             expires_at: (at + LONGEST_WAIT_MS) / 1000,

@@ -21,6 +21,9 @@ const PLAIN: McpSettings = {
   extra: {},
 }
 
+/** Paths beside those of the servers. */
+const RESERVED = new Set(['import', 'export'])
+
 export type ServerVerbs = ReturnType<typeof createServerVerbs>
 
 /** Adding, changing and removing servers. A change counts from the next call on; calls under way end as they began. */
@@ -51,6 +54,7 @@ export function createServerVerbs(
     if (input.kind && input.kind !== 'custom') {
       throw invalid('kind', 'must be custom; what is built in is there already')
     }
+    if (RESERVED.has(input.name)) throw invalid('name', `${input.name} stands for something else here; choose another`)
     const spec = mergeSpec(EMPTY, specPart(input))
     const settings = { ...PLAIN, ...settingsPart(input) }
     check(spec, settings)
