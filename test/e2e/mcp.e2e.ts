@@ -150,6 +150,11 @@ test('pasted settings are shown before they are added, and what is there already
   await expect(dialog.getByText('there is a server of this name already')).toBeVisible()
   await dialog.getByRole('button', { name: 'Add 2 servers' }).click()
   await expect(row('quiet')).toContainText('Switched off')
+  await page.getByRole('button', { name: 'More', exact: true }).click()
+  await page.getByRole('menuitem', { name: /Export/ }).click()
+  await expect(page.getByLabel('mcpServers JSON')).toContainText('no-such-program-here')
+  await expect(page.getByLabel('mcpServers JSON')).not.toContainText(SECRET)
+  await page.keyboard.press('Escape')
 })
 
 test('a server that fails says why and what to do, and can be found by it', async () => {

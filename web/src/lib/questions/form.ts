@@ -1,4 +1,7 @@
-/** One field of a form that a server asks for; what it says is text from outside. */
+/**
+ * One field of a form that a server asks a person for; what it says is text from outside. Beside `schema/`, which
+ * draws any JSON Schema for those who try tools, for these flat ones have titles of choices and only a few kinds.
+ */
 export type FormField =
   & {
     name: string
