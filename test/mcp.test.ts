@@ -154,6 +154,35 @@ describe('configured servers', () => {
     assert.notEqual(one, two)
   })
 
+  it('that are edited or switched off, or whose tool is, finish the call under way; what comes later finds the change', async () => {
+    const changes: [string, object, RegExp][] = [
+      ['/api/mcps/slow', { env: { GREETING: 'new' } }, /pid \d+/],
+      ['/api/mcps/slow', { enabled: false }, /no tool called slow_act/],
+      ['/api/mcps/slow/tools/act', { enabled: false }, /no tool called slow_act/],
+    ]
+    for (const [path, json, second] of changes) {
+      const model = scripted([[toolCall('slow_act')], [toolCall('slow_act')], 'done'])
+      const app = await open({ model })
+      const state = join(app.home, 'pids')
+      await add(app, { name: 'slow', ...programs.hostile('slow', state) })
+      await until(async () => (await get(app, 'slow')).server ?? undefined)
+      await app.json('/api/mcps/slow/tools/act', { method: 'PUT', json: { effect: 'read' } })
+      await app.json('/api/sessions/a/messages', { json: { text: 'go' } })
+      await app.events('a', 0, ({ type }) => type === 'tool_call')
+      const pid = (await readFile(state, 'utf8')).trim().split('\n').at(-1)
+      await setTimeout(300)
+      await app.json(path, { method: 'PUT', json })
+      const end = (await app.events('a', 0, ({ type }) => type === 'turn_finished')).at(-1)
+      assert.equal(end?.type === 'turn_finished' && end.state, 'completed')
+      const [first] = results(model.requests[1])
+      const last = results(model.requests[2]).at(-1)!
+      assert.equal(first, `pid ${pid}`)
+      assert.match(last, second)
+      assert.notEqual(last, first)
+      if (path === '/api/mcps/slow') await until(async () => !await isAlive(Number(pid)) || undefined)
+    }
+  })
+
   it('that are removed in the middle of a turn fail the calls that are left, not the turn', async () => {
     const model = scripted([[toolCall('slow_act'), toolCall('slow_act')], 'done'])
     const app = await open({ model })
