@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { Readable } from 'node:stream'
+import { fileResponse } from './file-response.ts'
 import { createFileFinder, type StaticFile } from './static-files.ts'
 
 const TYPES: Record<string, string> = {
@@ -23,9 +21,6 @@ const TYPES: Record<string, string> = {
   '.webp': 'image/webp',
   '.woff2': 'font/woff2',
 }
-
-/** Files up to this many bytes are sent in one piece. */
-const ONE_PIECE = 1024 * 1024
 
 /** Paths that belong to the server and are never answered with the page of the app. */
 const SERVER_PATHS = /^\/(api|v1|mcp|hooks|ws|docs|metrics|livez|readyz|healthz|version|openapi\.(json|yaml))(\/|$)/
@@ -67,45 +62,8 @@ export function createStatic({ root }: { root: string }): (request: Request) => 
     if (file.csp) headers.set('content-security-policy', file.csp)
     const twin = await compressed(path, request)
     if (twin) headers.set('content-encoding', twin[1])
-    return await send(request, twin?.[0] ?? file, headers)
+    return await fileResponse(request, twin?.[0] ?? file, headers)
   }
-}
-
-async function send(request: Request, file: StaticFile, headers: Headers): Promise<Response> {
-  headers.set('etag', file.etag)
-  const tags = request.headers.get('if-none-match')
-  if (tags && (tags.trim() === '*' || tags.split(',').some((tag) => tag.trim().replace(/^W\//, '') === file.etag))) {
-    return new Response(null, { status: 304, headers })
-  }
-  headers.set('accept-ranges', 'bytes')
-  const range = rangeOf(request, file)
-  if (range === 'outside') {
-    headers.set('content-range', `bytes */${file.size}`)
-    return new Response(null, { status: 416, headers })
-  }
-  const { start, end } = range ?? { start: 0, end: file.size - 1 }
-  if (range) headers.set('content-range', `bytes ${start}-${end}/${file.size}`)
-  headers.set('content-length', String(end - start + 1))
-  const body = request.method === 'HEAD' ? null : await read(file, start, end)
-  return new Response(body, { status: range ? 206 : 200, headers })
-}
-
-/** One range (RFC 9110 §14); several at once, other units and a stale `If-Range` get the whole file. */
-function rangeOf(request: Request, file: StaticFile): { start: number; end: number } | 'outside' | undefined {
-  const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(request.headers.get('range') ?? '') ?? []
-  const condition = request.headers.get('if-range')
-  if (first === undefined || last === undefined || first + last === '' || (condition && condition !== file.etag)) {
-    return undefined
-  }
-  const start = first === '' ? Math.max(0, file.size - Number(last)) : Number(first)
-  const end = first === '' || last === '' ? file.size - 1 : Math.min(Number(last), file.size - 1)
-  if (first !== '' && last !== '' && Number(last) < start) return undefined
-  return start > end ? 'outside' : { start, end }
-}
-
-async function read(file: StaticFile, start: number, end: number): Promise<BodyInit> {
-  if (file.size <= ONE_PIECE) return new Uint8Array(await readFile(file.path)).subarray(start, end + 1)
-  return Readable.toWeb(createReadStream(file.path, { start, end })) as ReadableStream<Uint8Array<ArrayBuffer>>
 }
 
 /** The policy of a page; scripts run only from our own files and those whose hash is named. */

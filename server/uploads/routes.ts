@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as v from 'valibot'
 import { AppError, invalid } from '../errors.ts'
 import type { AppEnv } from '../http/env.ts'
+import { fileResponse } from '../http/file-response.ts'
 import { operation } from '../http/operation.ts'
 import { tooLarge, type Uploads } from './service.ts'
 
@@ -59,25 +60,25 @@ export const uploadRoutes = (uploads: Uploads) =>
           path: v.pipe(v.string('is missing'), v.minLength(1), v.maxLength(4096)),
           inline: v.optional(v.string()),
         }),
+        description: 'With `Range`, a part of it, as players ask for to move about in a recording.',
         media: 'application/octet-stream',
         returns: 'The file',
         errors: ['invalid_input', 'not_found'],
       }),
       async (c) => {
         const { path, inline } = c.req.valid('query')
-        const file = await uploads.read(c.var.caller, path)
+        const file = await uploads.find(c.var.caller, path)
         const shown = inline !== undefined && inline !== '0' && INLINE.test(file.mime_type)
-        return new Response(file.bytes as Uint8Array<ArrayBuffer>, {
-          headers: {
-            'content-type': shown ? file.mime_type : 'application/octet-stream',
-            'content-disposition': `${shown ? 'inline' : 'attachment'}; filename*=UTF-8''${
-              encodeURIComponent(file.filename)
-            }`,
-            'content-security-policy': "default-src 'none'; sandbox",
-            'x-content-type-options': 'nosniff',
-            'cache-control': 'private, max-age=3600',
-          },
+        const name = encodeURIComponent(file.filename)
+        const headers = new Headers({
+          'content-type': shown ? file.mime_type : 'application/octet-stream',
+          'content-disposition': `${shown ? 'inline' : 'attachment'}; filename*=UTF-8''${name}`,
+          'content-security-policy': "default-src 'none'; sandbox",
+          'x-content-type-options': 'nosniff',
+          // The agent may have written it anew.
+          'cache-control': 'private, no-cache',
         })
+        return await fileResponse(c.req.raw, file, headers)
       },
     )
 

@@ -6,6 +6,7 @@ import type { Attachment } from '../../shared/turn-events.ts'
 import type { Upload } from '../../shared/uploads.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid, notFound } from '../errors.ts'
+import type { FileOnDisk } from '../http/file-response.ts'
 import type { ContentPart } from '../models/provider.ts'
 import { kindOf, sniff } from './sniff.ts'
 
@@ -29,7 +30,7 @@ export function createUploads(deps: { home: string; maxBytes: () => number }) {
   async function locate(
     handle: string,
     path: string,
-  ): Promise<{ path: string; filename: string; size: number } | undefined> {
+  ): Promise<{ path: string; filename: string; size: number; mtimeMs: number } | undefined> {
     if (path.includes('\0')) return undefined
     const roots = handle === 'owner' ? [folderOf(handle), workspace] : [folderOf(handle)]
     try {
@@ -39,11 +40,19 @@ export function createUploads(deps: { home: string; maxBytes: () => number }) {
       for (const root of roots) {
         const realRoot = await realpath(root).catch(() => undefined)
         if (realRoot && real.startsWith(realRoot + sep)) {
-          return { path: real, filename: displayName(real), size: info.size }
+          return { path: real, filename: displayName(real), size: info.size, mtimeMs: info.mtimeMs }
         }
       }
     } catch { /* it does not exist: the same answer as for what may not be seen */ }
     return undefined
+  }
+
+  /** A file of this handle, as it can be sent; throws `not_found`. */
+  async function find(caller: Caller, path: string): Promise<FileOnDisk & { filename: string; mime_type: string }> {
+    const file = await locate(caller.handle, path)
+    if (!file) throw notFound('file', basename(path))
+    const etag = `"${file.size.toString(36)}-${file.mtimeMs.toString(36)}"`
+    return { ...file, etag, mime_type: await typeOf(file.path) }
   }
 
   return {
@@ -95,12 +104,12 @@ export function createUploads(deps: { home: string; maxBytes: () => number }) {
       return { type, path: file.path, filename: input.filename ?? file.filename, mime_type: mime, size: file.size }
     },
 
+    find,
+
     /** The bytes of a file of this handle and their type; throws `not_found`. */
     async read(caller: Caller, path: string): Promise<{ bytes: Uint8Array; filename: string; mime_type: string }> {
-      const file = await locate(caller.handle, path)
-      if (!file) throw notFound('file', basename(path))
-      const bytes = await readFile(file.path)
-      return { bytes, filename: file.filename, mime_type: sniff(bytes, file.filename) }
+      const { path: real, filename, mime_type } = await find(caller, path)
+      return { bytes: await readFile(real), filename, mime_type }
     },
 
     /** What a model is given of an attachment; undefined when it is only named. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join, sep } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -48,6 +48,31 @@ describe('uploads', () => {
     assert.match(problem.detail!, says)
     assert.deepEqual(await stored(), before)
   }
+
+  it('are sent in parts, told again only when they changed, and not read whole into memory', async () => {
+    const { path } = await (await upload(encoder.encode('0123456789'), 'digits.txt')).json() as Upload
+    const big = join(app.home, 'workspace', 'big.bin')
+    await mkdir(join(app.home, 'workspace'), { recursive: true })
+    await writeFile(big, new Uint8Array(3 * 1024 * 1024).fill(7))
+    const get = (file: string, headers: Record<string, string> = {}) =>
+      fetch(`${url}/api/files?path=${encodeURIComponent(file)}`, {
+        headers: { authorization: `Bearer ${OWNER_TOKEN}`, ...headers },
+      })
+    const part = await get(path, { range: 'bytes=2-4' })
+    assert.deepEqual([part.status, await part.text()], [206, '234'])
+    assert.equal(part.headers.get('content-range'), 'bytes 2-4/10')
+    assert.equal((await get(path, { range: 'bytes=10-' })).status, 416)
+    const end = await get(big, { range: 'bytes=-5' })
+    assert.deepEqual([...new Uint8Array(await end.arrayBuffer())], [7, 7, 7, 7, 7])
+
+    const whole = await get(big)
+    assert.equal((await whole.arrayBuffer()).byteLength, 3 * 1024 * 1024)
+    const tag = whole.headers.get('etag')!
+    assert.equal((await get(big, { 'if-none-match': tag })).status, 304)
+    await writeFile(big, 'written anew')
+    const anew = await get(big, { 'if-none-match': tag })
+    assert.deepEqual([anew.status, await anew.text()], [200, 'written anew'])
+  })
 
   it('are refused when too large, empty, of another type, in another field, or torn', async () => {
     await refused(upload(new Uint8Array(LIMIT + 1)), 413, /larger than 65536 bytes/)
