@@ -29,11 +29,11 @@ export type Guard = {
 
 const METHODS = 'GET, POST, PUT, PATCH, DELETE, OPTIONS'
 
-/** What clients of ours, of OpenAI's API and of MCP send; `x-stainless-*` can't be named by a wildcard, so asked ones are echoed. */
+/** What clients of us, of OpenAI and of MCP send; no wildcard names `x-stainless-*`, so asked ones are echoed. */
 const REQUEST_HEADERS =
   'content-type, authorization, if-match, if-none-match, idempotency-key, prefer, last-event-id, x-api-key, api-key, ' +
-  'x-openagent-token, x-openagent-handle, x-request-id, traceparent, openai-organization, openai-project, openai-beta, ' +
-  'mcp-session-id, mcp-protocol-version'
+  'x-openagent-token, x-openagent-handle, x-request-id, traceparent, openai-organization, openai-project, ' +
+  'openai-beta, mcp-session-id, mcp-protocol-version'
 
 const EXPOSED = 'x-request-id, retry-after, etag, location, link, idempotent-replayed, mcp-session-id, ' +
   'x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, ' +

@@ -117,7 +117,7 @@ export function createAskAgent({ sessions, question }: {
     }
   }
 
-  /** The client called the question off, so the agent need not go on; one that only went away reads the answer later. */
+  /** Nobody wants the answer any more; a client that only went away may still read it. */
   async function callOff(turn: Turn, { caller }: CallContext): Promise<void> {
     const now = await sessions.turn(caller, turn.turn_id)
     if (now.state === 'queued') await sessions.removeQueued(caller, turn.session_id, turn.turn_id)

@@ -12,14 +12,15 @@ const WORDS: Record<Scope, string> = {
 
 const DAYS = [[1, 'a day'], [30, '30 days'], [90, '90 days'], [365, 'a year']] as const
 
-const STYLE = `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
+const STYLE =
+  `:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;--line:color-mix(in srgb,CanvasText 30%,transparent)}
 body{display:grid;place-items:center;min-height:100vh;margin:0;background:Canvas;color:CanvasText}
 main{box-sizing:border-box;width:100%;max-width:30rem;padding:1.5rem}
 h1{font-size:1.35rem;line-height:1.3;margin:0 0 .75rem;overflow-wrap:anywhere}
 code{overflow-wrap:anywhere;font-size:.95em}
-fieldset{border:1px solid color-mix(in srgb,CanvasText 25%,transparent);border-radius:.5rem;margin:1rem 0;padding:.75rem 1rem}
+fieldset{border:1px solid var(--line);border-radius:.5rem;margin:1rem 0;padding:.75rem 1rem}
 label{display:flex;gap:.6rem;align-items:baseline;padding:.3rem 0}
-select,button{font:inherit;padding:.5rem .9rem;border-radius:.5rem;border:1px solid color-mix(in srgb,CanvasText 35%,transparent)}
+select,button{font:inherit;padding:.5rem .9rem;border-radius:.5rem;border:1px solid var(--line)}
 .actions{display:flex;gap:.75rem;margin-top:1.25rem}
 .actions button{flex:1;cursor:pointer}
 button[value=allow]{background:#1d4ed8;border-color:#1d4ed8;color:#fff}
