@@ -29,7 +29,8 @@ export class Conversation {
   #edits: SvelteMap<string, string>
   #session = $state<Session>()
   #context = $state<SessionContext>()
-  #model = $state<string | null>(null)
+  /** Picked, and not yet the session's own. */
+  #picked = $state<string | null>()
   #missing = $state(false)
   #fresh = $state(false)
   #stopping = $state(false)
@@ -57,7 +58,7 @@ export class Conversation {
 
   /** The pinned model; null follows the default. */
   get model(): string | null {
-    return this.#session?.model ?? this.#model
+    return this.#picked === undefined ? this.#session?.model ?? null : this.#picked
   }
 
   /** The changed text of a message, while it is being changed to ask again from there. */
@@ -126,7 +127,9 @@ export class Conversation {
       this.transcript.setQueue(queue.filter((item) => item.position > 0))
     } catch {
       // The transcript and the shell already tell that the server is away; the old values still help.
+      return
     }
+    await this.#pin()
   }
 
   /** Takes an event of any session. */
@@ -145,7 +148,8 @@ export class Conversation {
   send(): void {
     if (this.composer.obstacle) return
     const draft = this.composer.take()
-    const model = this.#fresh ? this.#model ?? undefined : undefined
+    // Until the session has it, each message names the model that was picked.
+    const model = this.#picked ?? undefined
     if (this.#fresh) {
       this.#fresh = false
       this.composer.rename(this.id)
@@ -176,13 +180,8 @@ export class Conversation {
   }
 
   async pickModel(model: string | null): Promise<void> {
-    this.#model = model
-    if (this.#fresh || !this.#session) return
-    try {
-      this.#session = await this.#api.update(this.id, { model })
-    } catch (error) {
-      tell('The model could not be changed', error)
-    }
+    this.#picked = model
+    await this.#pin()
   }
 
   async rename(title: string): Promise<void> {
@@ -267,6 +266,19 @@ export class Conversation {
     this.transcript.close()
     this.composer.close()
     this.outbox.close()
+  }
+
+  /** Makes the model that was picked the session's own, once there is a session. */
+  async #pin(): Promise<void> {
+    const model = this.#picked
+    if (model === undefined || !this.#session) return
+    try {
+      if (this.#session.model !== model) this.#session = await this.#api.update(this.id, { model })
+    } catch (error) {
+      tell('The model could not be changed', error)
+    }
+    // Unless another was picked meanwhile.
+    if (this.#picked === model) this.#picked = undefined
   }
 
   async #commanded(name: string): Promise<void> {

@@ -28,6 +28,14 @@ export function keep(name: string, value: unknown): void {
   }
 }
 
+/** Another tab on the same session keeps its own unsent messages beside ours; `gone` are those that we no longer have. */
+export function keepUnsent(sessionId: string, own: Unsent[], gone: ReadonlySet<string>): void {
+  const name = `outbox.${sessionId}`
+  const others = kept<Unsent[]>(name, []).filter(({ key }) => !gone.has(key) && !own.some((item) => item.key === key))
+  const all = [...others, ...own].sort((a, b) => a.at - b.at)
+  keep(name, all.length > 0 ? all : undefined)
+}
+
 /** Sessions with messages that the server has not got yet, and what the first of them says. */
 export function unsentSessions(): { id: string; text: string }[] {
   const start = `${PREFIX}outbox.`

@@ -1,6 +1,6 @@
 import { ApiError } from '$lib/api/client.ts'
 import type { SentTurn, SessionsApi } from '$lib/api/sessions.ts'
-import { type Draft, keep, kept, randomId, type Unsent } from './drafts.ts'
+import { type Draft, keepUnsent, kept, randomId, type Unsent } from './drafts.ts'
 
 /** `waiting` for the connection; `refused` by the server until the person decides. */
 export type Outgoing = Unsent & {
@@ -17,6 +17,8 @@ const AGAIN_AFTER = 5000
  */
 export class Outbox {
   #items = $state<Outgoing[]>([])
+  /** Keys of those that were sent or taken out here. */
+  #gone = new Set<string>()
   #busy = false
   #timer: ReturnType<typeof setTimeout> | undefined
   #sessionId: string
@@ -65,6 +67,7 @@ export class Outbox {
   remove(key: string): Draft | undefined {
     const item = this.#items.find((known) => known.key === key)
     this.#items = this.#items.filter((known) => known.key !== key)
+    this.#gone.add(key)
     this.#save()
     void this.flush()
     return item && $state.snapshot(item)
@@ -92,6 +95,7 @@ export class Outbox {
       const turn = await this.#api.send(this.#sessionId, { text, attachments: files, model }, key)
       item.state = 'sent'
       item.turnId = turn.turn_id
+      this.#gone.add(key)
       this.#save()
       this.#onsent(turn)
       return true
@@ -108,7 +112,7 @@ export class Outbox {
   #save(): void {
     const unsent = this.#items.filter((item) => item.state !== 'sent')
       .map(({ key, text, attachments, model, at }) => ({ key, text, attachments, model, at }))
-    keep(`outbox.${this.#sessionId}`, unsent.length > 0 ? unsent : undefined)
+    keepUnsent(this.#sessionId, unsent, this.#gone)
   }
 }
 

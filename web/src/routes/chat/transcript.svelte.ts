@@ -135,10 +135,9 @@ export class Transcript {
       return
     }
     this.#pending.push(event)
-    if (this.#frame) return
-    // A hidden tab gets no frames, yet must not pile up events.
+    // A hidden tab gets no frames, not even one that it asked for before, yet must not pile up events.
     if (document.hidden) this.#flush()
-    else this.#frame = requestAnimationFrame(() => this.#flush())
+    else this.#frame ||= requestAnimationFrame(() => this.#flush())
   }
 
   /** Takes a turn out of the page, as when it is asked again. */
