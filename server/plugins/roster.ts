@@ -215,9 +215,16 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
       const units = [...running.values()].map(({ unit }) => unit)
       await inTurn(align)
       watch.stop()
-      await Promise.all(units.map((unit) => unit.idle()))
+      await Promise.race([Promise.all(units.map((unit) => unit.idle())), patience()])
       await sentinel.stop()
       await orphans.clear()
     },
   }
 }
+
+/** Who keeps what plugins said may need a moment more; nobody waits for him for ever. */
+const patience = (): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, 3000)
+    ;(timer as { unref?: () => void }).unref?.()
+  })

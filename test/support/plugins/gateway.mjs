@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline'
 import process from 'node:process'
 
 const name = process.argv[2] ?? 'test'
-const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
+let half
+const say = (event) => half ? half.push(event) : process.stdout.write(`${JSON.stringify(event)}\n`)
 let sent = 0
 let pongs = true
 
@@ -26,9 +27,13 @@ const orders = {
   'raw TEXT': ({ rest }) => process.stdout.write(rest.replaceAll('\\n', '\n').replaceAll('\\r', '\r')),
   'halves TEXT': async ({ rest }) => {
     const line = JSON.stringify(message(++sent, rest))
+    half = []
     process.stdout.write(line.slice(0, 20))
     await new Promise((resolve) => setTimeout(resolve, 50))
     process.stdout.write(`${line.slice(20)}\n`)
+    const waiting = half
+    half = undefined
+    waiting.forEach(say)
   },
   'fail CODE': ({ rest, request_id }) =>
     say({ type: 'command_error', request_id, code: rest, message: 'as told', retry_after_ms: 7000 }),
