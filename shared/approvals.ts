@@ -10,7 +10,7 @@ export type ApprovalPattern = {
 }
 
 /** The door that an answer came through. */
-export type ApprovalVia = 'web' | 'ws' | 'rest' | 'terminal' | 'duragent' | 'channel'
+export type ApprovalVia = 'web' | 'ws' | 'rest' | 'terminal' | 'duragent' | 'channel' | 'mcp'
 
 /** A call that waits, or waited, for a yes. Times are epoch seconds. */
 export type Approval = {

@@ -106,6 +106,23 @@ describe('signing in as an MCP client', () => {
     assert.ok(keys[0]!.expires_at < Date.now() / 1000 + 31 * 86_400)
   })
 
+  it('another Gatehouse signs in here and has our tools in its list, but not our agent', async () => {
+    const other = await testApp({ model: scripted([]) })
+    try {
+      await other.json('/api/config/outbound', { method: 'PATCH', json: { allow: ['127.0.0.1'] } })
+      await other.json('/api/mcps', { json: { name: 'first', url: `${url}/mcp` } })
+      const begun = await other.json<{ url: string }>('/api/mcps/first/oauth/start', { json: {} })
+      const back = await consent(begun.url, { decision: 'allow', scope: ['read', 'chat'], days: '1' })
+      await other.json('/api/mcps/first/oauth/finish', { json: { code: back.href } })
+      await other.json('/api/mcps/first/start', { json: {} })
+      const { tools } = await other.json<{ tools: { tool: string }[] }>('/api/mcp-tools')
+      const names = tools.map(({ tool }) => tool)
+      assert.ok(names.includes('notes_search') && !names.includes('ask_agent'), names.join())
+    } finally {
+      await other.close()
+    }
+  })
+
   it('a code counts once, only with its verifier, and a second use ends the key of the first', async () => {
     const { client, verifier, address } = await begin()
     const code = (await consent(address, { decision: 'allow', scope: 'read', days: '1' })).searchParams.get('code')!

@@ -55,8 +55,8 @@ describe('ask_agent', () => {
     assert.match(asked[0]!, /notes\.create[^]*one\.md/)
     assert.equal((await peer.call('ask_agent', { text: 'Choose' })).text, 'As you like.')
     assert.match(asked[1]!, /Which colour\?\n1\. red\n2\. blue/)
-    const { approvals } = await app.json<{ approvals: { state: string }[] }>('/api/approvals?state=all')
-    assert.deepEqual(approvals.map(({ state }) => state), ['allow_once', 'allow_once'])
+    const { approvals } = await app.json<{ approvals: { state: string; via: string }[] }>('/api/approvals?state=all')
+    assert.deepEqual(approvals.map(({ state, via }) => [state, via]), [['allow_once', 'mcp'], ['allow_once', 'mcp']])
     await peer.close()
   })
 

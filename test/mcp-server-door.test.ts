@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { McpServerInfo } from '../shared/mcp-server.ts'
 import { scripted } from '../server/models/providers/scripted.ts'
+import { conformanceServer } from './support/mcp-conformance-server.ts'
 import { framesOf, OWNER_TOKEN, type TestApp, testApp } from './support/app.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -169,11 +170,35 @@ describe('the door for MCP clients', () => {
     assert.ok((result!.structuredContent as { text: string }).text.length > 0)
   })
 
-  it('the oldest idle session makes room for a new one', async () => {
+  it('the oldest idle session of a key makes room for a new one', async () => {
     const first = await openSession()
-    for (let i = 0; i < 100; i++) await openSession()
+    for (let i = 0; i < 50; i++) await openSession()
     assert.equal((await post(request('ping'), { session: first })).status, 404)
   })
+})
+
+it('a session that nobody uses ends by itself, one whose stream is read does not', async () => {
+  const server = await conformanceServer({ idleMs: 300 })
+  const headers = { 'content-type': 'application/json', accept: BOTH }
+  const open = async (): Promise<string> => {
+    const response = await fetch(server.url, { method: 'POST', headers, body: JSON.stringify(initialize()) })
+    await answerOf(response)
+    return response.headers.get('mcp-session-id')!
+  }
+  try {
+    await open()
+    const read = await open()
+    const stream = await fetch(server.url, { headers: { accept: 'text/event-stream', 'mcp-session-id': read } })
+    assert.equal(server.sessions(), 2)
+    const waited = Date.now()
+    while (server.sessions() > 1 && Date.now() - waited < 10_000) await new Promise((done) => setTimeout(done, 20))
+    assert.equal(server.sessions(), 1)
+    await stream.body?.cancel()
+    while (server.sessions() > 0 && Date.now() - waited < 20_000) await new Promise((done) => setTimeout(done, 20))
+    assert.equal(server.sessions(), 0)
+  } finally {
+    await server.close()
+  }
 })
 
 describe('what other clients are told', () => {

@@ -40,7 +40,7 @@ export const createAgentQuestion =
       if (action === 'cancel') return
       const allowed = action === 'accept' && (isQuestion || content?.allow === true)
       const reason = isQuestion && typeof content?.answer === 'string' ? content.answer : undefined
-      await approvals.decide(caller, asked.approval_id, allowed ? 'allow_once' : 'deny', { reason })
+      await approvals.decide(caller, asked.approval_id, allowed ? 'allow_once' : 'deny', { reason, via: 'mcp' })
     } catch (error) {
       // Answered elsewhere meanwhile.
       if (over.aborted || (error instanceof AppError && error.code === 'conflict')) return

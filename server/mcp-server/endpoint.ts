@@ -24,8 +24,15 @@ type Session = Connection & {
 
 export type Endpoint = ReturnType<typeof createEndpoint>
 
-const MAX_SESSIONS = 100
-const IDLE_MS = 30 * 60_000
+export type EndpointLimits = {
+  maxSessions: number
+  /** Of one principal. */
+  maxOfOne: number
+  /** How long a session is kept that nobody uses. */
+  idleMs: number
+}
+
+const LIMITS: EndpointLimits = { maxSessions: 200, maxOfOne: 50, idleMs: 30 * 60_000 }
 const SWEEP_MS = 60_000
 /** When a client whose stream ended should take it up again. */
 const RETRY_MS = 1000
@@ -34,15 +41,13 @@ const RETRY_MS = 1000
  * Streamable HTTP, with sessions and without: a client that begins with `initialize` gets a session, and a request
  * that names none is answered by itself. A session belongs to the credential that opened it.
  */
-export function createEndpoint({ features, version, log, now, maxSessions = MAX_SESSIONS, idleMs = IDLE_MS }: {
+export function createEndpoint({ features, version, log, now, ...limits }: {
   features: Features
   version: string
   log: Log
   now: () => number
-  maxSessions?: number
-  /** How long a session is kept that nobody uses. */
-  idleMs?: number
-}) {
+} & Partial<EndpointLimits>) {
+  const { maxSessions, maxOfOne, idleMs } = { ...LIMITS, ...limits }
   const sessions = new Map<string, Session>()
   let sweeper: ReturnType<typeof setInterval> | undefined
 
@@ -65,17 +70,20 @@ export function createEndpoint({ features, version, log, now, maxSessions = MAX_
     for (const session of [...sessions.values()]) if (isIdle(session) && session.lastUsed < before) await end(session)
   }
 
-  /** Makes room by ending the session that was idle for longest. */
-  async function makeRoom(): Promise<boolean> {
-    if (sessions.size < maxSessions) return true
-    const [oldest] = [...sessions.values()].filter(isIdle).sort((a, b) => a.lastUsed - b.lastUsed)
+  /** Makes room by ending the session that was idle for longest: of this principal where it has many, else of all. */
+  async function makeRoom({ id }: Caller): Promise<boolean> {
+    const all = [...sessions.values()]
+    const own = all.filter((session) => session.caller.id === id)
+    const crowd = own.length >= maxOfOne ? own : all.length >= maxSessions ? all : []
+    if (crowd.length === 0) return true
+    const [oldest] = crowd.filter(isIdle).sort((a, b) => a.lastUsed - b.lastUsed)
     if (oldest) await end(oldest)
     return oldest !== undefined
   }
 
   async function open(sdk: Sdk, request: Request, body: unknown, caller: Caller): Promise<Response> {
-    if (!await makeRoom()) {
-      return refusal(503, `${maxSessions} MCP sessions are in use; end one, or send requests without a session`)
+    if (!await makeRoom(caller)) {
+      return refusal(503, 'Too many MCP sessions are in use; end one, or send requests without a session')
     }
     const id = randomUUID()
     const transport = new sdk.WebStandardStreamableHTTPServerTransport({
@@ -92,7 +100,10 @@ export function createEndpoint({ features, version, log, now, maxSessions = MAX_
       sweeper = setInterval(() => void sweep(), Math.min(SWEEP_MS, idleMs))
       ;(sweeper as { unref?: () => void }).unref?.()
     }
-    const response = await use(session, request, body)
+    const response = await use(session, request, body).catch(async (error: unknown) => {
+      await end(session)
+      throw error
+    })
     if (!response.ok) await end(session)
     return response
   }

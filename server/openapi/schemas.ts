@@ -251,7 +251,7 @@ const Approval = v.object({
   ),
   state: v.picklist(['pending', 'allow_once', 'allow_session', 'allow_always', 'deny', 'expired', 'cancelled']),
   decided_by: nullableText,
-  via: v.nullable(v.picklist(['web', 'ws', 'rest', 'terminal', 'duragent', 'channel'])),
+  via: v.nullable(v.picklist(['web', 'ws', 'rest', 'terminal', 'duragent', 'channel', 'mcp'])),
   decision_reason: v.pipe(nullableText, v.description('What the one who answered said of it')),
   pattern: v.pipe(v.nullable(ApprovalPattern.entries.kind), v.description('What the standing yes covers')),
   created_at: epochSeconds,

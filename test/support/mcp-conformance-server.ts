@@ -13,7 +13,7 @@ import { AppError } from '../../server/errors.ts'
 import type { AppEnv } from '../../server/http/env.ts'
 import { createGuard } from '../../server/http/guard.ts'
 import { peerOf } from '../../server/http/peer.ts'
-import { createEndpoint } from '../../server/mcp-server/endpoint.ts'
+import { createEndpoint, type EndpointLimits } from '../../server/mcp-server/endpoint.ts'
 import type { CallContext, Features } from '../../server/mcp-server/features.ts'
 import { mcpServerRoutes } from '../../server/mcp-server/routes.ts'
 import { currentRuntime } from '../../server/runtime/current.ts'
@@ -233,10 +233,10 @@ const features: Features = {
 }
 
 /** Listens on a free port; whoever comes is the owner, for the suite brings no credential. */
-export async function conformanceServer(): Promise<{ url: string; close(): Promise<void> }> {
+export async function conformanceServer(limits: Partial<EndpointLimits> = {}) {
   const silent = () => {}
   const silence = { debug: silent, info: silent, warn: silent, error: console.error }
-  const endpoint = createEndpoint({ features, version: '0', log: silence, now: Date.now })
+  const endpoint = createEndpoint({ features, version: '0', log: silence, now: Date.now, ...limits })
   const caller: Caller = { kind: 'key', handle: 'owner', id: 'suite', name: 'Suite', scopes: new Set(['admin']) }
   const guard = createGuard({
     allowedHosts: () => [],
@@ -267,7 +267,8 @@ export async function conformanceServer(): Promise<{ url: string; close(): Promi
   })
   return {
     url: `http://127.0.0.1:${listening.port}/mcp`,
-    async close() {
+    sessions: endpoint.count,
+    async close(): Promise<void> {
       await endpoint.close()
       await listening.stop(500)
     },
