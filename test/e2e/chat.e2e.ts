@@ -266,6 +266,10 @@ test('slash commands run from the text field, and a text that is none is sent', 
   await expect(page.getByRole('button', { name: 'Model: Built-in assistant' })).toBeVisible()
   await say('what is 2^10?')
   await expect(answers().last()).toContainText('1024')
+  // What was picked before the first message is the session's own model from then on.
+  const id = new URL(page.url()).pathname.split('/').at(-1)
+  const model = async () => (await (await page.request.get(`/api/sessions/${id}`)).json()).model
+  await expect.poll(model).toBe('builtin:rules')
   await say('/nosuchcommand')
   await expect(transcript().getByText('/nosuchcommand').first()).toBeVisible()
   await idle()
