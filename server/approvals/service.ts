@@ -1,6 +1,6 @@
 import type { Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import type { Approval, ApprovalDecision, ApprovalPattern, ApprovalQuery, ApprovalVia } from '../../shared/approvals.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import { type Caller, demand } from '../auth/principal.ts'

@@ -1,5 +1,5 @@
 import type { ElicitRequest, ElicitResult } from '@modelcontextprotocol/sdk/types.js'
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import type { AnswerQuestionInput, McpQuestion } from '../../shared/mcp.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import { AppError } from '../errors.ts'
 import { currentRuntime } from '../runtime/current.ts'
 import { createOrphans, MARK } from '../runtime/orphans.ts'

@@ -1,4 +1,4 @@
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import type { Session, Turn } from '../../shared/sessions.ts'
 import type { TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'

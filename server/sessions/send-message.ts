@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import {
   type AttachmentInput,
   MAX_ATTACHMENTS,

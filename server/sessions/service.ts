@@ -1,4 +1,4 @@
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import type { CreateSessionInput, Session, Turn, UpdateSessionInput } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'

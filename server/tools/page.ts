@@ -1,4 +1,4 @@
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import type { RunToolInput, ToolCall, ToolInfo, ToolRun } from '../../shared/tools.ts'
 import { fits } from '../../shared/tool-pattern.ts'
 import { type Caller, can } from '../auth/principal.ts'

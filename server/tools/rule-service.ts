@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { ulid } from 'ulid'
+import { ulid } from '../db/ulid.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { RuleTest, TestRulesInput, ToolGrant, ToolRule, ToolRuleInput, ToolRules } from '../../shared/tools.ts'
 import { type Caller, demand } from '../auth/principal.ts'

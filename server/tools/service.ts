@@ -27,16 +27,24 @@ export function createTools(initial: Tool[], settings: {
     byWireName.set(wire, tool)
   }
   initial.forEach(add)
-  /** Tools that come and go; one whose name is taken stays out, so that nothing from outside replaces ours. */
+  let known: { tools: Tool[]; own: number; byWire: Map<string, Tool> } | undefined
+  /**
+   * Tools that come and go; one whose name is taken stays out, so that nothing from outside replaces ours. Asked several
+   * times for each call, so it is put together anew only when a tool came or went.
+   */
   const provided = (): Map<string, Tool> => {
-    const found = new Map<string, Tool>()
-    for (const tools of providers.values()) {
-      for (const tool of tools()) {
+    const tools = [...providers.values()].flatMap((offered) => offered())
+    const same = known?.own === byWireName.size && known.tools.length === tools.length &&
+      tools.every((tool, i) => tool === known!.tools[i])
+    if (!same) {
+      const byWire = new Map<string, Tool>()
+      for (const tool of tools) {
         const wire = wireNameOf(tool.name)
-        if (!byWireName.has(wire) && !found.has(wire)) found.set(wire, tool)
+        if (!byWireName.has(wire) && !byWire.has(wire)) byWire.set(wire, tool)
       }
+      known = { tools, own: byWireName.size, byWire }
     }
-    return found
+    return known!.byWire
   }
 
   const list = (): Tool[] => [...byName.values(), ...provided().values()]
