@@ -7,11 +7,12 @@ import { memory } from './cases/memory.ts'
 import { open } from './cases/open.ts'
 import { start } from './cases/start.ts'
 import { stream } from './cases/stream.ts'
+import { tools } from './cases/tools.ts'
 import { turns } from './cases/turns.ts'
 import { type RuntimeName, startProgram } from './processes.ts'
 import { printTable, type Row } from './table.ts'
 
-const CASES = { start, memory, json, stream, fanout, turns, open }
+const CASES = { start, memory, json, stream, fanout, turns, open, tools }
 const RUNTIMES: RuntimeName[] = ['node', 'deno', 'bun']
 
 const { values } = parseArgs({

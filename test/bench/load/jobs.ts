@@ -1,6 +1,7 @@
 /** What the load generator is asked to do, and what it found; one union for both ends. */
 export type Job =
-  | { kind: 'requests'; url: string; token?: string; concurrency: number; seconds: number }
+  /** With `json`, each is a POST of it. */
+  | { kind: 'requests'; url: string; token?: string; json?: unknown; concurrency: number; seconds: number }
   /** `session` puts each turn through the sessions API, in a new session every `perSession`; else it is posted to `url`. */
   | { kind: 'turns'; url: string; token?: string; concurrency: number; count: number; perSession: number }
   /** Paced streams: `chat` reads a model's own stream, `turn` a session's events. */

@@ -4,8 +4,11 @@ import { type Job, percentile, type Result } from './jobs.ts'
 type Requests = Extract<Job, { kind: 'requests' }>
 
 /** So many requests at a time, for so long. */
-export async function requests({ url, token, concurrency, seconds }: Requests, begin: () => void): Promise<Result> {
-  const init = token ? { token } : {}
+export async function requests(
+  { url, token, json, concurrency, seconds }: Requests,
+  begin: () => void,
+): Promise<Result> {
+  const init = { ...(token ? { token } : {}), ...(json === undefined ? {} : { json }) }
   const latencies: number[] = []
   const until = (end: number, note: (ms: number) => void) =>
     Promise.all(Array.from({ length: concurrency }, async () => {
