@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -324,6 +325,20 @@ describe('cli: without a server', () => {
     assert.equal((await server.ended).code, 0)
     await assert.rejects(stat(path))
     assert.equal((await gatehouse(['stop'])).code, 3)
+  })
+
+  it('stop ends no other program that has the number of a server that crashed', async () => {
+    const other = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'], { stdio: 'ignore' })
+    try {
+      await writeRunFile(home, { url: NOBODY, pid: other.pid!, version: '', started_at: 0, token: 'old' })
+      const { code, stderr } = await gatehouse(['stop'])
+      assert.equal(code, 3)
+      assert.match(stderr, /does not answer/)
+      assert.equal(other.exitCode ?? other.signalCode, null)
+    } finally {
+      other.kill('SIGKILL')
+      await rm(join(home, 'run'), { recursive: true })
+    }
   })
 
   it("a server's key goes to that server only", async () => {
