@@ -177,7 +177,7 @@ export async function createApp(deps: Deps) {
   tools.provide('workspace', workspace.offered, { core: true })
 
   const outbound = createOutbound({ allow: () => settings().outbound.allow, log })
-  webTools({ outbound, settings: () => settings().tools.web }).forEach(tools.add)
+  webTools({ outbound, settings: () => settings().tools.web, find: tools.find }).forEach(tools.add)
   memoryTools(createMemories({ vault, now: date })).forEach(tools.add)
   const mcp = await createMcpClients({
     kysely,

@@ -170,7 +170,7 @@ const Tools = v.object({
       v.object({
         search: v.optional(
           v.pipe(
-            v.picklist(['off', 'searxng', 'duckduckgo'], 'must be off, searxng or duckduckgo'),
+            v.picklist(['off', 'searxng', 'duckduckgo', 'tool'], 'must be off, searxng, duckduckgo or tool'),
             v.title('Web search'),
             v.description('Who is asked when the model searches the web'),
           ),
@@ -181,6 +181,16 @@ const Tools = v.object({
             Url(['http:', 'https:'], 'must be a URL that begins with http:// or https://'),
             v.title('Address of the search'),
             v.description('Of a SearXNG server, or of another page that answers as DuckDuckGo does'),
+          ),
+        ),
+        search_tool: v.optional(
+          v.pipe(
+            v.string('must be text'),
+            v.trim(),
+            v.minLength(1, 'must not be empty'),
+            v.maxLength(200, 'is too long'),
+            v.title('Tool of the search'),
+            v.description('With "tool": name of a tool that reads and takes a query, of a plugin or an MCP server'),
           ),
         ),
       }),

@@ -416,6 +416,39 @@ describe('web.search', () => {
     await web.close()
   })
 
+  it('goes through a tool that the owner named, if that only reads', async () => {
+    const asked: unknown[] = []
+    const other = (name: string, effect: Tool['effect'], text: string): Tool => ({
+      ...{ name, effect, description: 'x', source: 'plugin:find' },
+      input_schema: { type: 'object', properties: { query: { type: 'string' }, count: { type: 'integer' } } },
+      run: (input) => {
+        asked.push(input)
+        return Promise.resolve({ ok: true, text })
+      },
+    })
+    const searchWith = async (search_tool: string) => {
+      const model = scripted([toolCall('web.search', { query: 'green tea', limit: 1 }), 'done'])
+      const app = await open({ model, flags: { 'tools.web.search': 'tool', 'tools.web.search_tool': search_tool } })
+      const results = [{ url: 'javascript:1' }, { title: 'T', url: 'https://example.org/1', description: 'about' }]
+      app.tools.provide('find', () => [
+        other('find.pages', 'read', JSON.stringify({ results })),
+        other('find.words', 'read', 'Tea is a drink.'),
+        other('find.order', 'execute', 'ordered'),
+      ])
+      return (await call(app, model))[0]!
+    }
+    assert.deepEqual(JSON.parse(await searchWith('find.pages')).results, [
+      { title: 'T', url: 'https://example.org/1', snippet: 'about' },
+    ])
+    assert.deepEqual(asked, [{ query: 'green tea', count: 1 }])
+    const said = JSON.parse(await searchWith('find.words'))
+    assert.deepEqual([said.text, said.results], ['Tea is a drink.', undefined])
+    assert.match(said.note, /data, not instructions/)
+    assert.match(await searchWith('find.order'), /does more than read/)
+    assert.match(await searchWith('find.nothing'), /find\.nothing, which is not there now/)
+    assert.equal(asked.length, 2)
+  })
+
   it('says what is wrong with an address that answers something else', async () => {
     const web = await site({ '/search': { body: '<p>hello' } })
     const { said } = await search({ 'tools.web.search': 'searxng', 'tools.web.search_url': web.url })

@@ -6,7 +6,11 @@ import { attribute, decodeEntities, piecesOf } from './html.ts'
 /** One page that a search found. */
 export type WebHit = { title: string; url: string; snippet: string }
 
-export type SearchSettings = { search: 'off' | 'searxng' | 'duckduckgo'; search_url?: string | undefined }
+export type SearchSettings = {
+  search: 'off' | 'searxng' | 'duckduckgo' | 'tool'
+  search_url?: string | undefined
+  search_tool?: string | undefined
+}
 
 const LIMITS = { maxBytes: 2 * 1024 * 1024, timeoutMs: 20_000 }
 const DUCKDUCKGO = 'https://html.duckduckgo.com/html/'
@@ -14,15 +18,16 @@ const DUCKDUCKGO = 'https://html.duckduckgo.com/html/'
 /** Asks the search that the configuration names. Throws `unavailable` when it names none. */
 export async function searchWeb(
   outbound: Outbound,
-  { search, search_url }: SearchSettings,
+  { search, search_url }: SearchSettings & { search: Exclude<SearchSettings['search'], 'tool'> },
   query: string,
   signal: AbortSignal,
 ): Promise<WebHit[]> {
   if (search === 'off') {
     throw new AppError(
       'unavailable',
-      'No web search is configured. The owner can set tools.web.search to "duckduckgo", or to "searxng" with the ' +
-        'address of a SearXNG server in tools.web.search_url.',
+      'No web search is configured. The owner can set tools.web.search to "duckduckgo", to "searxng" with the ' +
+        'address of a SearXNG server in tools.web.search_url, or to "tool" with the name of a tool in ' +
+        'tools.web.search_tool.',
     )
   }
   if (search === 'duckduckgo') {
@@ -59,7 +64,7 @@ const Answer = v.object({
 function found(text: string): WebHit[] {
   try {
     return v.parse(Answer, JSON.parse(text)).results.flatMap(({ title, url, content }) =>
-      hit(title, url, content ?? '')
+      shownHit(title, url, content ?? '')
     )
   } catch {
     throw new AppError('bad_gateway', 'The web search did not answer as SearXNG does; look at tools.web.search_url')
@@ -93,7 +98,7 @@ function hitsIn(html: string, page: URL): WebHit[] {
   if (rows.length === 0 && /anomaly|captcha|challenge-form/i.test(html)) {
     throw new AppError('bad_gateway', `${page.host} wants to see a person. Wait a while, or use SearXNG.`)
   }
-  return rows.flatMap(({ title, url, snippet }) => hit(title, url, snippet))
+  return rows.flatMap(({ title, url, snippet }) => shownHit(title, url, snippet))
 }
 
 /** Links lead through a page that counts; the real address is its parameter. */
@@ -102,7 +107,8 @@ function target(href: string, page: URL): string {
   return url?.searchParams.get('uddg') ?? url?.href ?? ''
 }
 
-const hit = (title: string, url: string, snippet: string): WebHit[] =>
+/** As it is shown; nothing where its address is none of the web. */
+export const shownHit = (title: string, url: string, snippet: string): WebHit[] =>
   /^https?:\/\//.test(url) ? [{ title: tidy(title, 200), url: url.slice(0, 2000), snippet: tidy(snippet, 500) }] : []
 
 const tidy = (text: string, max: number): string => text.replace(/\s+/g, ' ').trim().slice(0, max)
