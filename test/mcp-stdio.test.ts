@@ -76,6 +76,17 @@ describe('gatehouse mcp', () => {
     assert.ok(gone())
   })
 
+  it('answers what was piped into it before it ends', () => {
+    const { status, stdout } = spawnSync(process.execPath, [...RUN, 'mcp'], {
+      env: environment(),
+      input: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"time_now"}}\n',
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
+    assert.equal(status, 0)
+    assert.equal((JSON.parse(stdout) as { id: number }).id, 1)
+  })
+
   it('says what to do when no server runs, and when the key is wrong', async () => {
     const run = (...args: string[]) =>
       spawnSync(process.execPath, [...RUN, 'mcp', ...args], {

@@ -15,7 +15,8 @@ import type { Target } from './target.ts'
 
 /** Only a name: each request finds the server anew, which may have been restarted on another port. */
 const NOMINAL = new URL('http://gatehouse.invalid/mcp')
-/** How long a stopping bridge waits for the server to forget the session. */
+/** How long a stopping bridge waits for answers that are under way, and for the server to forget the session. */
+const LAST_WORDS_MS = 5000
 const GOODBYE_MS = 1000
 const AGAIN = 'gatehouse-again'
 
@@ -32,6 +33,8 @@ export async function bridge({ find, note, over }: {
   const stdio = new StdioServerTransport()
   /** Requests of the client that nobody answered yet. */
   const pending = new Set<RequestId>()
+  /** Called when the last of them was answered. */
+  let quiet: (() => void) | undefined
   let greeting: Extract<JSONRPCMessage, { method: string }> | undefined
   let greeted: ((answer: JSONRPCMessage) => void) | undefined
   let http = await open()
@@ -69,6 +72,7 @@ export async function bridge({ find, note, over }: {
       if (message.id === (greeting as { id?: RequestId } | undefined)?.id) setVersion(transport, message)
     }
     await stdio.send(message)
+    if (pending.size === 0) quiet?.()
   }
 
   async function fromClient(message: JSONRPCMessage): Promise<void> {
@@ -111,14 +115,15 @@ export async function bridge({ find, note, over }: {
     note(error.message)
     if (!isJSONRPCRequest(message) || !pending.delete(message.id)) return
     const answer = { code: ErrorCode.ConnectionClosed, message: error.message }
-    void stdio.send({ jsonrpc: '2.0', id: message.id, error: answer })
+    void stdio.send({ jsonrpc: '2.0', id: message.id, error: answer }).then(() => pending.size === 0 && quiet?.())
   }
 
   stdio.onmessage = (message) => void fromClient(message)
   stdio.onerror = (error) => note(error.message)
   await stdio.start()
   await over
-  await Promise.race([http.terminateSession().catch(() => {}), new Promise((done) => setTimeout(done, GOODBYE_MS))])
+  if (pending.size > 0) await within(LAST_WORDS_MS, new Promise<void>((resolve) => (quiet = resolve)))
+  await within(GOODBYE_MS, http.terminateSession().catch(() => {}))
   await http.close()
 }
 
@@ -127,3 +132,6 @@ function setVersion(transport: StreamableHTTPClientTransport, answer: JSONRPCMes
   const { protocolVersion } = (answer as { result?: { protocolVersion?: string } }).result ?? {}
   if (protocolVersion) transport.setProtocolVersion(protocolVersion)
 }
+
+const within = (ms: number, work: Promise<unknown>): Promise<unknown> =>
+  Promise.race([work, new Promise((done) => setTimeout(done, ms))])

@@ -16,10 +16,7 @@ Settings for well-known clients stand in the web page under MCP servers, and in 
     await client.get('/api/auth/me')
     const [server, token] = [text({ flags }, 'server'), text({ flags }, 'token')]
     const { bridge } = await import('./mcp-bridge.ts')
-    const over = new Promise<void>((resolve) => {
-      process.stdin.once('end', resolve).once('close', resolve)
-      process.once('SIGTERM', resolve).once('SIGINT', resolve)
-    })
+    const over = new Promise<void>((resolve) => process.stdin.once('end', resolve).once('close', resolve))
     await bridge({
       find: () => findTarget({ env, home, ...(server ? { server } : {}), ...(token ? { token } : {}) }),
       note: (line) => out.note(`gatehouse: ${line}`),

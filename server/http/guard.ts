@@ -35,7 +35,8 @@ const REQUEST_HEADERS =
   'x-openagent-token, x-openagent-handle, x-request-id, traceparent, openai-organization, openai-project, ' +
   'openai-beta, mcp-session-id, mcp-protocol-version'
 
-const EXPOSED = 'x-request-id, retry-after, etag, location, link, idempotent-replayed, mcp-session-id, ' +
+const EXPOSED =
+  'x-request-id, retry-after, etag, location, link, idempotent-replayed, mcp-session-id, www-authenticate, ' +
   'x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, ' +
   'x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, x-ratelimit-reset-tokens, ratelimit, ratelimit-policy'
 

@@ -44,6 +44,11 @@ export function createConnection(
   let busy = 0
   let gone = false
   server.onclose = () => (gone = true)
+  server.oninitialized = () => {
+    const { name = '', version: release = '' } = server.getClientVersion() ?? {}
+    const client = `${name} ${release}`.slice(0, 100)
+    log.info('mcp_server.connected', 'An MCP client connected', { client, principal: caller.id, by: caller.name })
+  }
   server.onerror = (error) =>
     log.debug('mcp_server.transport', 'A message could not be carried', { error: error.message })
 
