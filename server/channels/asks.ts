@@ -14,6 +14,7 @@ const HOUR_MS = 3600_000
 /** A burst that never pauses is taken up after so many windows. */
 const WINDOWS = 4
 const RETRY_MS = 2000
+const FULL_MS = 200
 /** What only asks for patience; anything else is said in the chat. */
 const LATER = new Set(['rate_limited', 'unavailable', 'conflict', 'internal', 'timeout'])
 
@@ -84,7 +85,8 @@ export function createAsks(
       } catch (error) {
         if (!(error instanceof AppError)) throw error
         if (!LATER.has(error.code)) return await refuse(ask, error)
-        await pause(RETRY_MS, stop.signal)
+        // A full queue has room again as soon as one of its turns ends.
+        await pause(error.code === 'rate_limited' ? FULL_MS : RETRY_MS, stop.signal)
         if (stop.signal.aborted) return
       }
     }
@@ -97,13 +99,14 @@ export function createAsks(
       .slice(0, 32).map(({ size: _, ...file }): AttachmentInput => file)
     const text = askText(ask, rows, await quotesOf(rows))
     const { model: fixed, queue_policy } = settings(ask.channel)
-    const known = await sessions.get(caller, ask.session_id).catch(ignoreUnknown)
     if (ask.route?.instructions !== undefined) {
-      if (!known) await sessions.create(caller, { session_id: ask.session_id })
+      await sessions.create(caller, { session_id: ask.session_id })
       await sessions.instruct(caller, ask.session_id, ask.route.instructions)
     }
+    const wanted = ask.route?.model ?? fixed
     // What somebody chose with /model goes before what the rule or the channel wants.
-    const model = known?.model ? undefined : ask.route?.model ?? fixed
+    const chosen = wanted !== undefined && (await sessions.get(caller, ask.session_id).catch(ignoreUnknown))?.model
+    const model = chosen ? undefined : wanted
     const { turn } = await sessions.send(
       caller,
       ask.session_id,

@@ -13,6 +13,7 @@ export type Typing = ReturnType<typeof createTyping>
 export function createTyping(deps: { gateway: (name: string) => Gateway | undefined; now: () => number }) {
   const chats = new Map<string, { chat: Chat; until: number }>()
   let timer: ReturnType<typeof setInterval> | undefined
+  let stopped = false
   const keyOf = (chat: Chat): string => JSON.stringify([chat.channel, chat.chat_id])
 
   function show({ channel, chat_id }: Chat, seconds: number): void {
@@ -38,6 +39,7 @@ export function createTyping(deps: { gateway: (name: string) => Gateway | undefi
 
   return {
     keep(chat: Chat): void {
+      if (stopped) return
       const key = keyOf(chat)
       const known = chats.has(key)
       chats.set(key, { chat, until: deps.now() + MOST_MS })
@@ -48,6 +50,7 @@ export function createTyping(deps: { gateway: (name: string) => Gateway | undefi
       if (chats.delete(keyOf(chat)) && chats.size === 0) pauseTimer()
     },
     stop(): void {
+      stopped = true
       chats.clear()
       pauseTimer()
     },
