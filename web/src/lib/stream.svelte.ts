@@ -73,7 +73,7 @@ export class LiveStream {
 
   /**
    * Changes of the named resources, gathered for a moment. An empty list means that some may have been missed
-   * (the connection was away): fetch again.
+   * (the connection was away, or did not stand yet when the page was loaded): fetch again.
    */
   onResource(resources: string[], listener: (events: ResourceEvent[]) => void): () => void {
     const entry = new ResourceListener(resources, listener)
@@ -139,7 +139,8 @@ export class LiveStream {
     this.#state = 'online'
     this.#retryAt = undefined
     this.#delay = FIRST_DELAY
-    if (this.#everOpened) this.#missedResources()
+    // The first time too: what a page shows was loaded before the connection stood.
+    this.#missedResources()
     // Without an offset nothing can be replayed, so what came meanwhile is only found by loading again.
     if (this.#everOpened && !this.#lastId) tell(this.#resets, 'reconnected')
     this.#everOpened = true

@@ -26,6 +26,7 @@ const DOORS: Record<NonNullable<Approval['via']>, string> = {
   terminal: 'in the terminal',
   duragent: 'by a Duragent client',
   channel: 'in a chat',
+  mcp: 'in an MCP client',
 }
 
 /** Whether it is a question of the agent's own, to be answered in words. */

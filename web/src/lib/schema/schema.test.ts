@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { problemsOf } from './problems.ts'
-import { beginning, fieldsOf, type JsonSchema, kindOf, plain, typeWords } from './schema.ts'
+import { beginning, fieldsOf, type JsonSchema, kindOf, limitWords, plain, typeWords } from './schema.ts'
 
 describe('a schema for a form', () => {
   it('is found behind references, "or null" and a single allOf; circles end', () => {
@@ -63,6 +63,8 @@ describe('a schema for a form', () => {
     )
     assert.equal(words({ anyOf: [{ type: 'string' }, { type: 'boolean' }] }), 'text or yes or no')
     assert.equal(words({}), 'anything')
+    assert.equal(limitWords({ type: 'string' }), '')
+    assert.equal(limitWords({ type: 'string', minLength: 2, maxLength: 9 }), '2 to 9 characters')
   })
 })
 

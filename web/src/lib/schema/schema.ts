@@ -154,9 +154,25 @@ export function typeWords(schema: JsonSchema, root: JsonSchema, depth = 0): stri
         ? `list of ${typeWords(plain(schema.items!, root), root, depth + 1)}`
         : 'list'
     case 'object':
-      return 'group'
+      return 'group of fields'
     default:
       return Array.isArray(schema.type) ? schema.type.join(' or ') : 'anything'
+  }
+}
+
+/** What a form says below a field whose control already shows the type; empty when there is nothing to say. */
+export function limitWords(schema: JsonSchema): string {
+  switch (typeOf(schema)) {
+    case 'string':
+      return [length(schema), schema.pattern && `like ${schema.pattern}`].filter(Boolean).join(', ')
+    case 'integer':
+      return ['whole number', range(schema)].filter(Boolean).join(', ')
+    case 'number':
+      return ['number', range(schema)].filter(Boolean).join(', ')
+    case 'array':
+      return schema.maxItems === undefined ? '' : `at most ${schema.maxItems}`
+    default:
+      return ''
   }
 }
 

@@ -7,7 +7,8 @@ const PAIR_WINDOW = 1200
 
 /** Handles the keys that work on every page; returns the listener for `keydown`. */
 export function createShortcuts(shell: Shell): (event: KeyboardEvent) => void {
-  let goAt = 0
+  // Not 0, for the first second of a page would count as a pair.
+  let goAt = -Infinity
   return (event) => {
     if ((event.metaKey || event.ctrlKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === 'k') {
       event.preventDefault()
@@ -27,7 +28,7 @@ export function createShortcuts(shell: Shell): (event: KeyboardEvent) => void {
     } else {
       return
     }
-    goAt = 0
+    goAt = -Infinity
     event.preventDefault()
   }
 }
