@@ -9,6 +9,7 @@ import type { Document } from '../server/openapi/document.ts'
 import { sampleOf } from '../server/openapi/sample.ts'
 import { COMPONENTS } from '../server/openapi/schemas.ts'
 import { type TestApp, testApp } from './support/app.ts'
+import { programs, until } from './support/mcp-programs.ts'
 
 let app: TestApp
 let document: Document
@@ -171,7 +172,7 @@ describe('real answers', () => {
     fits('Turn', asked)
     const { approvals } = await app.json<{ approvals: { id: string }[] }>('/api/approvals')
     fits('Approval', approvals[0])
-    fits('Approval', await app.json(`/api/approvals/${approvals[0]!.id}`, { json: { decision: 'allow_once' } }))
+    fits('Approval', await app.json(`/api/approvals/${approvals[0]!.id}`, { json: { decision: 'allow_always' } }))
     const events = await app.events('s', 0, (event) => event.type === 'turn_finished')
     assert.ok(events.length > 5)
     for (const event of events) fits('TurnEvent', event)
@@ -180,6 +181,35 @@ describe('real answers', () => {
     for (const message of messages) fits('RunMessage', message)
     fits('Turn', await app.json(`/api/turns/${asked.turn_id}`))
     fits('Session', (await app.json<{ sessions: unknown[] }>('/api/sessions')).sessions[0])
+  })
+
+  it('of tools, rules and MCP servers are as described', async () => {
+    for (const tool of (await app.json<{ tools: unknown[] }>('/api/tools')).tools) fits('Tool', tool)
+    fits('ToolRun', await app.json('/api/tools/time.now/run', { json: {} }))
+    await app.ask('tools', 'note it')
+    const { calls } = await app.json<{ calls: unknown[] }>('/api/tools/notes.create/calls')
+    assert.ok(calls.length > 0)
+    for (const call of calls) fits('ToolCall', call)
+    const rule = { tool: 'notes.*', decision: 'deny', when: "args.title == 'No'", note: 'x' }
+    const { rules, grants } = await app.json<{ rules: unknown[]; grants: unknown[] }>('/api/tool-rules', {
+      method: 'PUT',
+      json: { rules: [rule] },
+    })
+    fits('ToolRule', rules[0])
+    fits('ToolGrant', grants[0])
+    fits('RuleTest', await app.json('/api/tool-rules/test', { json: { rule: { ...rule, when: null } } }))
+    await app.json('/api/tool-rules', { method: 'PUT', json: { rules: [] } })
+    const { mcp } = await app.json<{ mcp: unknown }>('/api/mcps', {
+      json: { name: 'every', ...programs.everything },
+      status: 201,
+    })
+    fits('McpServer', mcp)
+    const tools = await until(async () => {
+      const found = (await app.json<{ tools: unknown[] }>('/api/mcp-tools')).tools
+      return found.length > 0 ? found : undefined
+    })
+    for (const tool of tools) fits('McpTool', tool)
+    fits('McpServer', (await app.json<{ mcps: unknown[] }>('/api/mcps')).mcps[0])
   })
 
   it('of providers, models, keys and errors are as described', async () => {

@@ -45,7 +45,7 @@ export const marketplaceRoutes = (mcp: McpClients) =>
         scope: 'admin',
         body: InstallMcpInput,
         status: 201,
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['invalid_input', 'conflict', 'unprocessable', 'bad_gateway'],
       }),
       async (c) => {

@@ -16,7 +16,7 @@ import type { McpClients } from './service.ts'
 /** MCP servers that we are a client of (spec openagent-api §6). `origin` is how a browser reaches us. */
 export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string) => {
   const switchDoc = (id: string, summary: string) =>
-    operation({ id, summary, scope: 'admin', returns: '{ok, mcp}', errors: ['not_found'] })
+    operation({ id, summary, scope: 'admin', returns: '{ok, mcp: McpServer}', errors: ['not_found'] })
   const enable = (on: boolean) => async (c: { var: AppEnv['Variables']; req: { param(name: 'name'): string } }) => ({
     ok: true,
     mcp: await mcp.update(c.var.caller, c.req.param('name'), { enabled: on }),
@@ -30,7 +30,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         summary: 'MCP servers with their live state',
         description: 'Secrets are masked; references such as ${API_KEY} are shown as they were written.',
         scope: 'read',
-        returns: '{mcps}',
+        returns: '{mcps: McpServer[]}',
       }),
       (c) => c.json({ mcps: mcp.list() }),
     )
@@ -44,7 +44,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         scope: 'admin',
         body: CreateMcpInput,
         status: 201,
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['invalid_input', 'conflict'],
       }),
       async (c) => c.json({ ok: true, mcp: await mcp.create(c.var.caller, c.req.valid('json')) }, 201),
@@ -57,7 +57,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         description: 'mcpServers JSON, VS Code\'s servers, one server, or a "claude mcp add" line. dry_run only shows.',
         scope: 'admin',
         body: ImportMcpInput,
-        returns: '{ok, added, skipped, inputs, notes}',
+        returns: '{ok, added: McpServer[], skipped, inputs, notes}',
         errors: ['invalid_input'],
       }),
       async (c) => c.json({ ok: true, ...await mcp.import(c.var.caller, c.req.valid('json')) }),
@@ -74,7 +74,13 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
     )
     .get(
       '/api/mcps/:name',
-      operation({ id: 'getMcp', summary: 'One MCP server', scope: 'read', returns: '{mcp}', errors: ['not_found'] }),
+      operation({
+        id: 'getMcp',
+        summary: 'One MCP server',
+        scope: 'read',
+        returns: '{mcp: McpServer}',
+        errors: ['not_found'],
+      }),
       (c) => c.json({ mcp: mcp.get(c.req.param('name')) }),
     )
     .put(
@@ -85,7 +91,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         description: 'A merge. A secret that comes back masked stays. Calls under way end with the old settings.',
         scope: 'admin',
         body: UpdateMcpInput,
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['invalid_input', 'not_found'],
       }),
       async (c) => c.json({ ok: true, mcp: await mcp.update(c.var.caller, c.req.param('name'), c.req.valid('json')) }),
@@ -130,7 +136,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         id: 'startMcp',
         summary: 'Connect to a server now and read its tools',
         scope: 'admin',
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['not_found', 'conflict', 'bad_gateway'],
       }),
       async (c) => c.json({ ok: true, mcp: await mcp.start(c.req.param('name')) }),
@@ -142,7 +148,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         summary: 'Connect to a server anew',
         description: 'Calls under way end on the old connection. A program is started again.',
         scope: 'admin',
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['not_found', 'conflict', 'bad_gateway'],
       }),
       async (c) => c.json({ ok: true, mcp: await mcp.restart(c.var.caller, c.req.param('name')) }),
@@ -155,7 +161,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         description: "effect null goes back to what follows from the server's hints.",
         scope: 'admin',
         body: UpdateMcpToolInput,
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['invalid_input', 'not_found'],
       }),
       async (c) => {
@@ -165,7 +171,12 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
     )
     .get(
       '/api/mcp-tools',
-      operation({ id: 'listMcpTools', summary: 'Tools of all MCP servers', scope: 'read', returns: '{tools}' }),
+      operation({
+        id: 'listMcpTools',
+        summary: 'Tools of all MCP servers',
+        scope: 'read',
+        returns: '{tools: McpTool[]}',
+      }),
       (c) => c.json({ tools: mcp.tools() }),
     )
     .get(
@@ -174,7 +185,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         id: 'listMcpQuestions',
         summary: 'What servers ask of you in the middle of a call: forms to fill in, pages to visit',
         scope: 'read',
-        returns: '{questions}',
+        returns: '{questions: McpQuestion[]}',
       }),
       (c) => c.json({ questions: mcp.questions.list(c.var.caller) }),
     )
@@ -202,7 +213,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         description: 'url is where the browser has to go; null when a kept sign-in was renewed instead. The browser ' +
           'comes back to this server, or its last address is given to …/oauth/finish.',
         scope: 'admin',
-        returns: '{ok, url, mcp}',
+        returns: '{ok, url, mcp: McpServer}',
         errors: ['not_found', 'conflict', 'bad_gateway'],
       }),
       async (c) => {
@@ -218,7 +229,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         summary: 'End a sign-in by hand, where the browser can not reach this server',
         scope: 'admin',
         body: FinishOAuthInput,
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['invalid_input', 'conflict', 'bad_gateway'],
       }),
       async (c) => {
@@ -238,7 +249,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         id: 'signOutMcp',
         summary: 'Forget the sign-in at a server',
         scope: 'admin',
-        returns: '{ok, mcp}',
+        returns: '{ok, mcp: McpServer}',
         errors: ['not_found'],
       }),
       async (c) => c.json({ ok: true, mcp: await mcp.signIn.signOut(c.var.caller, c.req.param('name')) }),

@@ -5,6 +5,7 @@ import type * as models from '../../shared/models.ts'
 import type * as problems from '../../shared/problem.ts'
 import type * as sessions from '../../shared/sessions.ts'
 import type * as turns from '../../shared/turn-events.ts'
+import * as toolSchemas from './tool-schemas.ts'
 
 /**
  * The main answers as schemas: what the document describes, and what the tests hold real answers against. The types in
@@ -341,4 +342,5 @@ export const COMPONENTS = {
   Model,
   ApiKey,
   Me,
+  ...toolSchemas,
 }

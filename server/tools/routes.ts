@@ -13,7 +13,7 @@ export const toolRoutes = (page: ToolPage) =>
         id: 'listTools',
         summary: 'Every tool, with the rule that applies to it and its last calls',
         scope: 'read',
-        returns: '{tools: []}',
+        returns: '{tools: Tool[]}',
       }),
       async (c) => c.json({ tools: await page.list(c.var.caller) }),
     )
@@ -39,7 +39,7 @@ export const toolRoutes = (page: ToolPage) =>
           'A tool that fails answers 200 with `ok: false`, as a model would see it.',
         scope: 'chat',
         body: RunToolInput,
-        returns: '{ok, text, duration_ms, decision, reason}',
+        returns: 'ToolRun',
         errors: ['invalid_input', 'not_found', 'forbidden', 'conflict'],
       }),
       async (c) => c.json(await page.run(c.var.caller, c.req.param('name'), c.req.valid('json'), c.req.raw.signal)),

@@ -19,7 +19,7 @@ export const toolRuleRoutes = (rules: ToolRulesService) =>
         summary: 'What is allowed, asked about and denied; and the standing answers',
         description: `${ABOUT} Answers an ETag of the rules, for If-Match.`,
         scope: 'read',
-        returns: '{rules: [], grants: []}',
+        returns: '{rules: ToolRule[], grants: ToolGrant[]}',
       }),
       async (c) => {
         const { value, etag } = await rules.list(c.var.caller)
@@ -35,7 +35,7 @@ export const toolRuleRoutes = (rules: ToolRulesService) =>
         description: `${ABOUT} A rule sent with its id stays the same rule. Standing answers are not touched.`,
         scope: 'admin',
         body: ToolRulesInput,
-        returns: '{rules: [], grants: []}',
+        returns: '{rules: ToolRule[], grants: ToolGrant[]}',
         errors: ['invalid_input', 'precondition_failed'],
       }),
       async (c) => {
@@ -52,7 +52,7 @@ export const toolRuleRoutes = (rules: ToolRulesService) =>
         description: 'A `rule` is tried in front of those in force, `rules` in their place. Nothing is saved.',
         scope: 'admin',
         body: TestRulesInput,
-        returns: '{calls, since, now, after, changed, examples: []}',
+        returns: 'RuleTest',
         errors: ['invalid_input'],
       }),
       async (c) => c.json(await rules.test(c.var.caller, c.req.valid('json'))),
