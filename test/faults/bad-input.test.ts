@@ -42,6 +42,9 @@ const TRICKS = [
 
 const JUNK: unknown[] = [null, 12.5, -1, 'x', '', true, [], {}, [[]], { a: 1 }, 'x'.repeat(100_000), '\ud800', 'a\0b']
 
+/** Operations that ask a server of somebody else once their input is good; junk has no business there. */
+const ASKS_ELSEWHERE = new Set(['installPlugin'])
+
 /** Words of the validator, which tell a caller nothing. */
 const VALIDATOR = /Invalid [\w ]+: (Expected|Received)/
 
@@ -126,6 +129,7 @@ describe('bad input', () => {
         for (const value of JUNK) {
           const body = send(JSON.stringify({ [name]: value }))
           if (v.safeParse(schema, value).success) {
+            if (ASKS_ELSEWHERE.has(route.doc.id)) continue
             const { status, text } = await answer(to, body)
             assert.ok(status < 500, `${route.method} ${route.path} ${name}=${short(value)}: ${status} ${text}`)
             continue
