@@ -546,6 +546,16 @@ describe('commands', () => {
     assert.deepEqual(await update.json(), { updated: false, version: '0.0.0-test' })
     assert.deepEqual(await app.json('/api/terminals'), { terminals: [] })
   })
+
+  it('are there for a key that may only talk, as far as each command lets it', async () => {
+    await serve()
+    const { secret } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'talker', scopes: ['chat'] } })
+    const talker = { token: secret }
+    await app.json('/api/commands', talker)
+    await app.json('/api/chat', { ...talker, json: { message: 'hello', session_id: 'talk' } })
+    await app.json('/api/commands/clear', { ...talker, json: { session_id: 'talk' } })
+    await app.json('/api/commands/restart', { ...talker, json: { session_id: 'talk' }, status: 403 })
+  })
 })
 
 describe('POST /api/chat', () => {

@@ -88,7 +88,7 @@ export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHA
       operation({
         id: 'listCommands',
         summary: 'Commands of clients, channels and the terminal',
-        scope: 'read',
+        scope: 'converse',
         returns: '{commands: CommandInfo[]}',
       }),
       (c) => c.json({ commands: commands.list() }),
@@ -99,7 +99,7 @@ export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHA
         id: 'runCommand',
         summary: 'Run a command, such as stop, compact or model',
         description: 'Each command asks for its own scope: `update` and `restart` for admin.',
-        scope: 'read',
+        scope: 'converse',
         body: CommandInput,
         returns: '{text, picker?, context?}',
         errors: ['invalid_input', 'not_found', 'forbidden', 'conflict', 'bad_gateway'],
