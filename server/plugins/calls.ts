@@ -58,6 +58,15 @@ export function createCalls({ post }: { post: (message: ToPlugin) => boolean }) 
     })
   }
 
+  /** In a later turn, so that who sends without waiting for it is found out. */
+  function more(call_id: string): void {
+    const waiting = pending.get(call_id)
+    if (!waiting) return
+    waiting.chunks -= CREDIT / 2
+    post({ type: 'credit', call_id, chunks: CREDIT / 2 })
+    if (waiting.chunks >= CREDIT / 2) setImmediate(more, call_id)
+  }
+
   return {
     call,
 
@@ -75,10 +84,7 @@ export function createCalls({ post }: { post: (message: ToPlugin) => boolean }) 
         waiting.settle(new GatewayError('flood', 'it sent more chunks than it had credit for'))
       } else {
         waiting.onChunk(answer.data)
-        if (waiting.chunks === CREDIT / 2) {
-          waiting.chunks = 0
-          post({ type: 'credit', call_id, chunks: CREDIT / 2 })
-        }
+        if (waiting.chunks === CREDIT / 2) setImmediate(more, call_id)
       }
       return true
     },

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -88,4 +88,40 @@ export async function until<T>(
     if (Date.now() > end) throw new Error(`${what} did not happen within ${ms / 1000} s`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
+}
+
+/** Writes a plugin folder with the capable program of this folder, and its manifest with these changes. */
+export async function writePlugin(folder: string, manifest: Record<string, unknown> = {}): Promise<string> {
+  await mkdir(folder, { recursive: true })
+  await copyFile(program('capable.mjs'), join(folder, 'main.mjs'))
+  const tools = (manifest.tools ?? ['add', 'cancelled', 'counts', 'fails', 'floods', 'secret', 'slow', 'streams']) as (
+    | string
+    | object
+  )[]
+  await writeFile(
+    join(folder, 'plugin.json'),
+    JSON.stringify({
+      id: 'capable',
+      name: 'Capable',
+      version: '1.0.0',
+      entry: 'main.mjs',
+      runtime: 'node',
+      config_schema: {
+        type: 'object',
+        properties: {
+          tools: {
+            type: 'array',
+            items: { type: 'string' },
+            default: tools.filter((tool) => typeof tool === 'string'),
+          },
+          kinds: { type: 'array', items: { type: 'string' } },
+          room: { type: 'integer', minimum: 1 },
+        },
+        additionalProperties: false,
+      },
+      ...manifest,
+      tools: tools.map((tool) => typeof tool === 'string' ? { name: tool, effect: 'read' } : tool),
+    }),
+  )
+  return folder
 }
