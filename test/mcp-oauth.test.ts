@@ -44,7 +44,7 @@ const register = async (redirect_uris: string[], client_name = 'A <b>client</b>'
     method: 'POST',
     json: { redirect_uris, client_name },
   })
-  return { status: response.status, client: await response.json() as { client_id: string; detail?: string } }
+  return { status: response.status, client: await response.json() as { client_id: string; client_name: string } }
 }
 
 /** A request as a client would begin it, with its verifier. */
@@ -143,6 +143,15 @@ describe('signing in as an MCP client', () => {
     assert.equal((await again.json() as { error: string }).error, 'invalid_grant')
     assert.equal((await app.request('/api/auth/me', { token: access_token })).status, 401)
 
+    const twice = await begin()
+    const shared = (await consent(twice.address, { decision: 'allow', scope: 'read' })).searchParams.get('code')!
+    const both = { ...form, client_id: twice.client.client_id, code: shared, code_verifier: twice.verifier }
+    const answers = await Promise.all([exchange(both), exchange(both)])
+    for (const answer of answers.filter(({ status }) => status === 200)) {
+      const token = (await answer.json() as { access_token: string }).access_token
+      assert.equal((await app.request('/api/auth/me', { token })).status, 401)
+    }
+
     const other = await begin()
     const second = (await consent(other.address, { decision: 'allow', scope: 'read' })).searchParams.get('code')!
     const stolen = { ...form, client_id: other.client.client_id, code: second, code_verifier: 'x'.repeat(43) }
@@ -211,6 +220,7 @@ describe('signing in as an MCP client', () => {
     ) {
       assert.equal(await status(uri), 400, uri)
     }
+    assert.equal((await register([REDIRECT], 'Two\n\u202elines')).client.client_name, 'Two lines')
     const forged = await fetch(`${url}/api/oauth/authorize?client_id=v1:00:x&redirect_uri=https://a.example/`)
     assert.equal(forged.status, 400)
   })

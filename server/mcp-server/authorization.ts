@@ -97,7 +97,9 @@ export function createAuthorization(
     /** The id holds the registration itself, sealed: strangers may register, and must not fill our database. */
     register({ redirect_uris, client_name }: v.InferOutput<typeof RegisterInput>) {
       redirect_uris.forEach((uri, i) => checkRedirect(uri, `redirect_uris.${i}`))
-      const client: Client = { kind: 'mcp-client', name: client_name || 'An MCP client', redirects: redirect_uris }
+      // What a program calls itself stands in our pages and lists, on one line.
+      const name = client_name.replace(/[\p{C}\p{Z}]+/gu, ' ').trim() || 'An MCP client'
+      const client: Client = { kind: 'mcp-client', name, redirects: redirect_uris }
       return {
         client_id: secrets.seal(JSON.stringify(client)),
         client_id_issued_at: Math.floor(now() / 1000),
@@ -145,7 +147,10 @@ export function createAuthorization(
       if (found.key !== undefined) {
         // Somebody has a code that was not meant for him, and one of the two got a key.
         codes.delete(form.code!)
-        await keys.remove(caller, found.key).catch(() => {})
+        await keys.remove(caller, found.key).catch((error: unknown) => {
+          // Not made yet, or revoked by the owner meanwhile.
+          if (!(error instanceof AppError && error.code === 'not_found')) throw error
+        })
         throw refused
       }
       const challenge = createHash('sha256').update(form.code_verifier ?? '').digest('base64url')
@@ -165,6 +170,11 @@ export function createAuthorization(
         expires_at: (now() + consent.days * DAY_MS) / 1000,
       })
       found.key = key.id
+      // It was used a second time while the key was made.
+      if (codes.get(form.code!) !== found) {
+        await keys.remove(caller, key.id)
+        throw refused
+      }
       return {
         access_token: secret,
         token_type: 'Bearer',

@@ -50,8 +50,10 @@ export function consentPage(request: AuthorizationRequest, name: string, query: 
       '<p>You can end it at any time under Settings, Keys.</p><div class="actions">' +
       '<button name="decision" value="deny">No</button><button name="decision" value="allow">Let it in</button>' +
       '</div></form>',
-    // The browser checks the address that a form leads to in the end, too.
-    `form-action 'self' ${target.origin === 'null' ? target.protocol : target.origin}`,
+    // The browser checks the address that a form leads to in the end, too. A policy can't name an IPv6 address.
+    `form-action 'self' ${
+      target.origin === 'null' || target.hostname.startsWith('[') ? target.protocol : target.origin
+    }`,
   )
 }
 
