@@ -69,6 +69,7 @@ import { streamRoutes } from './sessions/stream-routes.ts'
 import { turnRoutes } from './sessions/turn-routes.ts'
 import { createTurnStore } from './sessions/turn-store.ts'
 import type { LogFile } from './system/logs.ts'
+import { isSecretName } from './system/redact.ts'
 import { systemRoutes } from './system/routes.ts'
 import { createSystem } from './system/service.ts'
 import { askUserTool } from './tools/ask-user.ts'
@@ -139,6 +140,7 @@ export async function createApp(deps: Deps) {
   const configureLog = () => {
     log.setLevel(settings().logging.level)
     config.secrets().forEach(log.hide)
+    for (const [name, value] of Object.entries(config.variables())) if (value && isSecretName(name)) log.hide(value)
   }
   configureLog()
   config.onChange(configureLog)

@@ -245,3 +245,18 @@ describe('the ledger', () => {
     assert.deepEqual(await app.database.all('select count(*) as n from model_calls'), [{ n: 2 }])
   })
 })
+
+describe('the log', () => {
+  it('holds no secret of the environment, wherever it comes by', async () => {
+    // What a model asks for is told when it is refused; here it asks for the key.
+    const key = '10.77.66.55'
+    const app = await open({
+      model: scripted([[toolCall('web.fetch', { url: `http://${key}/` })], 'It was refused.']),
+      env: { MY_API_KEY: key },
+    })
+    await app.ask('l', 'fetch it')
+    const entries = JSON.stringify(await app.json('/api/logs'))
+    assert.match(entries, /outbound\.refused/)
+    assert.ok(!entries.includes(key), entries)
+  })
+})
