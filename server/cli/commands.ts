@@ -13,6 +13,7 @@ import { loginLink } from './login-link.ts'
 import { logs } from './logs.ts'
 import { mcp } from './mcp.ts'
 import { modelCommands } from './models.ts'
+import { pluginCommands } from './plugins.ts'
 import { pluginsTest } from './plugins-test.ts'
 import { serveCommand } from './serve-command.ts'
 import { sessionCommands } from './sessions.ts'
@@ -36,6 +37,7 @@ export const commands: Command[] = [
   ...configCommands,
   ...keyCommands,
   ...auditCommands,
+  ...pluginCommands,
   pluginsTest,
   loginLink,
   help,
