@@ -110,6 +110,20 @@ describe('a form', () => {
       status: 400,
     })
     assert.match(error, /content\.name/)
+    for (
+      const [field, value, problem] of [
+        ['number', 2000, 'must be at most'],
+        ['integer', 1.5, 'must be a whole number'],
+        ['check', 'yes', 'must be true or false'],
+        ['untitledSingleSelectEnum', 'Nobody', 'must be one of Monica'],
+        ['titledMultipleSelectEnum', ['whale'], 'whale is none of fish-1'],
+        ['extra', 'x', 'is no field'],
+      ] as const
+    ) {
+      const content = { name: 'Grace', [field]: value }
+      const refused = await app.json<{ error: string }>(answer, { json: { action: 'accept', content }, status: 400 })
+      assert.match(refused.error, new RegExp(`content\\.${field}: .*${problem}`))
+    }
     assert.equal((await question(app)).id, asked.id)
     await app.json(answer, { json: { action: 'cancel' } })
     await app.events('s', 0, ({ type }) => type === 'turn_finished')

@@ -3,8 +3,9 @@ import { ulid } from '../db/ulid.ts'
 import type { AnswerQuestionInput, McpQuestion } from '../../shared/mcp.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
-import { invalid, notFound } from '../errors.ts'
+import { notFound } from '../errors.ts'
 import type { ToolContext } from '../tools/tool.ts'
+import { checkForm } from './form-values.ts'
 import { clean } from './pinning.ts'
 
 type Open = {
@@ -93,14 +94,12 @@ export function createQuestions({ bus, now }: { bus: Bus; now: () => number }) {
       [...open.values()].filter(({ handle }) => handle === caller.handle).map(({ question }) => question),
 
     /** Throws `not_found` for somebody else's and for one that is answered. */
-    answer(caller: Caller, id: string, { action, content }: AnswerQuestionInput): void {
+    answer(caller: Caller, id: string, { action, content = {} }: AnswerQuestionInput): void {
       demand(caller, 'chat')
       const found = open.get(id)
       if (!found || found.handle !== caller.handle) throw notFound('question', id)
       if (action !== 'accept' || found.question.mode === 'url') return found.answer({ action })
-      if (!content) throw invalid('content', 'is missing')
-      const missing = requiredOf(found.question.schema).find((name) => content[name] === undefined)
-      if (missing !== undefined) throw invalid(`content.${missing}`, 'is missing')
+      checkForm(found.question.schema, content)
       found.answer({ action, content })
     },
 
@@ -133,6 +132,3 @@ const isPage = (value: unknown): value is Extract<ElicitRequest['params'], { mod
   const { mode, url, message, elicitationId } = (value ?? {}) as Record<string, unknown>
   return mode === 'url' && [url, message, elicitationId].every((part) => typeof part === 'string')
 }
-
-const requiredOf = ({ required }: Record<string, unknown>): string[] =>
-  Array.isArray(required) ? required.filter((name) => typeof name === 'string') : []
