@@ -541,6 +541,18 @@ describe('delegate', () => {
     assert.ok(log.some((event) => event.type === 'text'))
   })
 
+  it('tells whoever follows what the sub-agent does', async () => {
+    const model = minded((said, request) => {
+      if (hasResult(request)) return 'done'
+      return said === 'go' ? toolCall('delegate', { task: 'look' }) : toolCall('time.now')
+    })
+    const app = await open({ model })
+    await call(app, model)
+    const events = await app.events('s', 0, (event) => event.type === 'turn_finished')
+    const progress = events.filter((event) => event.type === 'tool_progress')
+    assert.deepEqual(progress.map(({ message }) => message), ['time.now'])
+  })
+
   it('goes one level deep, and to four at once, unless the configuration says more', async () => {
     const model = minded((said, request) => {
       if (said === 'deeper') {

@@ -7,7 +7,7 @@ import type { Approvals } from '../approvals/service.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import { defineTool } from '../tools/define.ts'
-import type { Tool } from '../tools/tool.ts'
+import type { Tool, ToolContext } from '../tools/tool.ts'
 import { closeTurn } from './close-turn.ts'
 import { refOf } from './entries.ts'
 import type { EventLog } from './event-log.ts'
@@ -86,7 +86,26 @@ export function createDelegation(deps: {
       return { result: undefined }
     })
 
-  async function run(caller: Caller, sessionId: string, task: string, signal: AbortSignal) {
+  /** What the sub-agent does, step by step, for whoever follows the turn that asked. */
+  async function tell(child: SessionRow, progress: NonNullable<ToolContext['progress']>, over: AbortSignal) {
+    const names = new Map<string, string>()
+    let steps = 0
+    for await (const batch of events.follow({ handle: child.handle, sid: child.sid }, events.head(), over)) {
+      for (const { event } of batch) {
+        if (event.type === 'tool_call') names.set(event.call_id, event.name)
+        const message = event.type === 'tool_call'
+          ? event.name
+          : event.type === 'approval'
+          ? `waits for a yes to ${event.name}`
+          : event.type === 'tool_progress' && event.message
+          ? `${names.get(event.call_id) ?? ''}: ${event.message}`
+          : undefined
+        if (message) progress({ progress: ++steps, message })
+      }
+    }
+  }
+
+  async function run({ caller, session_id: sessionId, signal, progress }: ToolContext, task: string) {
     const limits = deps.limits()
     const parent = await store.get(caller.handle, sessionId)
     if (!parent) throw notFound('session', sessionId)
@@ -98,8 +117,14 @@ export function createDelegation(deps: {
       throw new AppError('rate_limited', `${busy} sub-agents work already; wait for their results and try again`)
     }
     working.set(parent.sid, busy + 1)
+    const over = new AbortController()
     try {
       const child = await begin(caller, parent, task)
+      if (progress) {
+        tell(child, progress, over.signal).catch((error) =>
+          deps.log.warn('delegate.not_followed', 'What a sub-agent does could not be told', { error: String(error) })
+        )
+      }
       const { turn } = await sessions.send(caller, child.id, { text: task }, { source: 'system', policy: 'fifo' })
       const timeout = AbortSignal.timeout(limits.timeout_seconds * 1000)
       const done = await outcome(caller, child, turn.turn_id, AbortSignal.any([signal, timeout]))
@@ -111,6 +136,7 @@ export function createDelegation(deps: {
         ...(done.error ? { error: done.error.message } : {}),
       }
     } finally {
+      over.abort()
       const left = (working.get(parent.sid) ?? 1) - 1
       if (left > 0) working.set(parent.sid, left)
       else working.delete(parent.sid)
@@ -143,7 +169,7 @@ export function createDelegation(deps: {
         v.maxLength(20_000, 'must have at most 20,000 characters'),
       ),
     }),
-    run: ({ task }, { caller, session_id, signal }) => run(caller, session_id, task, signal),
+    run: ({ task }, context) => run(context, task),
   })
 
   /**
