@@ -27,7 +27,7 @@ export type Said = {
   mention?: boolean
   content?: MessageReceived['content']
   reply_to?: string
-  metadata?: unknown
+  metadata?: object
 }
 
 export const ALL = ['edit', 'delete', 'typing', 'reply', 'inline_keyboard', 'media']
