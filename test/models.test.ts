@@ -393,6 +393,10 @@ describe('providers and models', () => {
       assert.equal(await idOf(null), 'local:first')
       await call('POST', `/api/providers/${provider.id}/disable`)
       assert.equal(await idOf(null), 'builtin:rules')
+      for (let i = 0; i < 10; i++) {
+        await Promise.all([first, second].map(({ id }) => call('PUT', `/api/models/${id}`, { is_classifier: true })))
+        assert.equal((await models.list()).filter((model) => model.is_classifier).length, 1, 'two at once leave one')
+      }
     })
 
     it('a pin that is unknown, switched off or no chat model is refused and the valid ones are named', async () => {

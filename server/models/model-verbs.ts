@@ -59,7 +59,7 @@ export function createModelVerbs({ store, bus, audit, now, connections, discover
         facts: discovery.facts(provider, input.model),
       }, now())
       if (!model) throw taken(`${provider.name}:${input.model}`)
-      if (model.is_classifier) await store.clearDefaults(model.id)
+      if (model.is_classifier) await store.makeDefault(model.id)
       await changed(caller, 'created', model)
       return visible(model)
     },
@@ -76,7 +76,7 @@ export function createModelVerbs({ store, bus, audit, now, connections, discover
       }
       const model = await store.changeModel(id, change, now())
       if (!model) throw taken(`${before.provider_name}:${input.model}`)
-      if (input.is_classifier === true) await store.clearDefaults(id)
+      if (input.is_classifier === true) await store.makeDefault(id)
       await changed(caller, 'updated', model, { fields: Object.keys(input) })
       return visible(model)
     },

@@ -77,8 +77,8 @@ export type ModelStore = {
   addModel(model: NewModel, at: number): Promise<StoredModel | undefined>
   changeModel(id: number, change: Partial<NewModel>, at: number): Promise<StoredModel | undefined>
   removeModel(id: number): Promise<void>
-  /** Takes the default flag from every model but one. */
-  clearDefaults(except: number): Promise<void>
+  /** Gives one model the default flag and takes it from all others; of two at the same time, the last one has it. */
+  makeDefault(id: number): Promise<void>
   wasDetected(name: string): Promise<boolean>
   markDetected(name: string, at: number): Promise<void>
 }
@@ -149,9 +149,11 @@ export function createModelStore({ kysely }: { kysely: Db }): ModelStore {
       return model(id)
     },
     removeModel: async (id) => void await db.deleteFrom('models').where('id', '=', id).execute(),
-    clearDefaults: async (except) =>
-      void await db.updateTable('models').set({ is_classifier: 0 }).where('id', '!=', except)
-        .where('is_classifier', '=', 1).execute(),
+    makeDefault: async (id) =>
+      void await db.updateTable('models').set((eb) => ({
+        is_classifier: eb.case().when('id', '=', id).then(1).else(0).end(),
+      }))
+        .where((eb) => eb.or([eb('is_classifier', '=', 1), eb('id', '=', id)])).execute(),
     wasDetected: async (name) =>
       await db.selectFrom('detected_providers').select('name').where('name', '=', name).executeTakeFirst() !==
         undefined,
