@@ -113,6 +113,13 @@ test('a time-out is changed, and what was masked stays what it was', async () =>
   await page.getByRole('button', { name: 'Save' }).click()
   await expect(page.getByText('Saved')).toBeVisible()
   await expect(page.getByText('45 s a call')).toBeVisible()
+  await call('PUT', '/api/mcps/everything', { timeout_seconds: 50 })
+  await expect(page.getByLabel(/Time-out of a call/)).toHaveValue('50')
+  await page.getByLabel(/Time-out of a call/).fill('55')
+  await call('PUT', '/api/mcps/everything', { timeout_seconds: 60 })
+  await expect(page.getByText('It was changed elsewhere meanwhile')).toBeVisible()
+  await page.getByRole('button', { name: 'Discard' }).click()
+  await expect(page.getByLabel(/Time-out of a call/)).toHaveValue('60')
   await expect(page.getByLabel('Value of API_KEY')).toHaveValue('****mnop')
 })
 

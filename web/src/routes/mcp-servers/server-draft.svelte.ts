@@ -114,6 +114,16 @@ export class ServerDraft {
   }
 }
 
+/** What has to be sent: the rest may have been changed elsewhere. How a server is reached goes together. */
+export function changedOf(before: UpdateMcpInput, now: UpdateMcpInput): UpdateMcpInput {
+  const differs = (field: string) => JSON.stringify(of(before, field)) !== JSON.stringify(of(now, field))
+  const reach = REACH.some(differs)
+  return Object.fromEntries(Object.entries(now).filter(([field]) => REACH.includes(field) ? reach : differs(field)))
+}
+
+const REACH = ['command', 'args', 'url', 'transport']
+const of = (input: UpdateMcpInput, field: string): unknown => (input as Record<string, unknown>)[field]
+
 /** Rows without a name are unfinished, and inputs without a value not given. */
 const valuesOf = (pairs: Pair[]): Record<string, string> =>
   Object.fromEntries(pairs.filter(({ name }) => name.trim() !== '').map(({ name, value }) => [name.trim(), value]))
