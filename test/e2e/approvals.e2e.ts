@@ -88,6 +88,20 @@ test('cards are reached by J and K, and a no may say why', async ({ page }) => {
   await expect(cards(page)).toHaveCount(1)
 })
 
+test('a browser that may only look sees what waits, and why it can not answer', async ({ browser, baseURL }) => {
+  const { secret } = await agent.post<{ secret: string }>('/api/keys', { name: 'looker', scopes: ['read'] })
+  const context = await browser.newContext({ baseURL })
+  const page = await context.newPage()
+  await page.request.post('/api/auth/login', { data: { token: secret }, headers: { origin: baseURL! } })
+  await page.goto('/approvals')
+  const allow = cards(page).getByRole('button', { name: 'Allow once' })
+  await expect(allow).toBeDisabled()
+  await expect(allow).toHaveAttribute('title', /may only look/)
+  await page.goto('/approvals/audit')
+  await expect(page.getByText('Only an administrator sees the audit log')).toBeVisible()
+  await context.close()
+})
+
 test('a question of the agent is answered in words', async ({ page }) => {
   await agent.ask('words', 'ask_user', { question: 'Which colour?', choices: ['red', 'blue'] })
   await page.goto('/approvals')

@@ -32,7 +32,7 @@ const WAYS: Record<string, string> = {
 
 /** `model.updated` reads as "Model updated". */
 export const actionWords = (action: string): string =>
-  NAMES[action] ?? action[0]!.toUpperCase() + action.slice(1).replace(/[._]/g, ' ')
+  NAMES[action] ?? (action[0]!.toUpperCase() + action.slice(1).replace(/[._]/g, ' ')).replace(/^Mcp\b/, 'MCP server')
 
 /** What it was done to, in words where the entry has some. */
 export function auditAbout({ detail, target }: Pick<AuditEntry, 'detail' | 'target'>): string {

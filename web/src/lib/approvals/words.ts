@@ -49,6 +49,7 @@ const ORIGINS: Record<string, string> = {
   schedule: 'a schedule',
   workflow: 'a workflow',
   channel: 'a chat',
+  mcp: 'an MCP client',
 }
 
 /** What kind of conversation asks. */
