@@ -6,6 +6,7 @@ import type { AuditPage } from '../shared/auth.ts'
 import type { ToolCall, ToolInfo } from '../shared/tools.ts'
 import type { TurnEvent } from '../shared/turn-events.ts'
 import { framesOf, type TestApp, testApp } from './support/app.ts'
+import { programs, until } from './support/mcp-programs.ts'
 
 const opened: TestApp[] = []
 async function open(options: Parameters<typeof testApp>[0] = {}): Promise<TestApp> {
@@ -56,6 +57,22 @@ describe('a tool that is off', () => {
     const { tools } = await on.json<{ tools: ToolInfo[] }>('/api/tools')
     const shells = tools.filter(({ name }) => name === 'shell.run')
     assert.deepEqual(shells.map(({ off }) => off), [null])
+  })
+})
+
+describe('a tool of an MCP server that is off', () => {
+  it('stays listed, and says whether it is the tool or the server that was switched off', async () => {
+    const app = await open()
+    await app.json('/api/mcps', { json: { name: 'slow', ...programs.hostile('ok') } })
+    const off = async () => {
+      const { tools } = await app.json<{ tools: ToolInfo[] }>('/api/tools')
+      return tools.find(({ name }) => name === 'slow_act')?.off
+    }
+    assert.equal(await until(off), null)
+    await app.json('/api/mcps/slow/tools/act', { method: 'PUT', json: { enabled: false } })
+    assert.match(String(await off()), /switched off on the page of the MCP server slow/)
+    await app.json('/api/mcps/slow', { method: 'PUT', json: { enabled: false } })
+    assert.match(String(await off()), /The MCP server slow is switched off/)
   })
 })
 
