@@ -425,6 +425,19 @@ describe('browsers', () => {
     assert.equal(await status(ask('GET', '/api/auth/me', { cookie })), 401)
   })
 
+  it('that the token of the environment opened end when that is changed or taken away', async () => {
+    const cookie = await aBrowser()
+    const { secret } = await aKey({ scopes: ['admin'] })
+    const other = await aBrowser(secret)
+    const me = (cookie: string) => status(ask('GET', '/api/auth/me', { cookie }))
+    assert.deepEqual([await me(cookie), await me(other)], [200, 200])
+    for (const token of [OWNER, `${OWNER}-changed`, undefined]) {
+      env.auth.stop()
+      env = anApp({ token })
+      assert.deepEqual([await me(cookie), await me(other)], [token === OWNER ? 200 : 401, 200])
+    }
+  })
+
   it('are listed with the current one marked, and log out one or all others', async () => {
     const [mine, second, third] = [await aBrowser(), await aBrowser(), await aBrowser()]
     const list = async () =>

@@ -21,6 +21,8 @@ export type OpenBrowser = {
   address: string
   /** The key that opened it, with which it ends. */
   key?: { id: string; expires_at: number | null } | undefined
+  /** Fingerprint of the token of the environment, if that opened it. */
+  ownerToken?: string | null
 }
 
 /** Logged-in browsers. */
@@ -51,7 +53,7 @@ export function createBrowserSessions({ store, audit, now, revoked, changed }: C
       return browsers.map((browser) => toWire(browser, caller))
     },
 
-    async open({ handle, scopes, userAgent, address, key }) {
+    async open({ handle, scopes, userAgent, address, key, ownerToken }) {
       await store.removeExpiredBrowsers(now())
       const token = randomToken(32)
       const endsAt = key?.expires_at ?? null
@@ -61,6 +63,7 @@ export function createBrowserSessions({ store, audit, now, revoked, changed }: C
         handle,
         scopes,
         key_id: key?.id ?? null,
+        owner_token: ownerToken ?? null,
         address,
         created_at: now(),
         last_seen_at: now(),

@@ -100,6 +100,16 @@ export function createAuth(options: AuthOptions): Auth {
     log.warn('auth.weak_token', `GATEHOUSE_TOKEN has under ${GUESSABLE_BELOW} characters. Use: openssl rand -hex 32`)
   }
 
+  // Of the hash, so that the table has nothing that the token could be guessed from more cheaply than from a request.
+  const fingerprint = ownerToken ? hashOf(hashOf(ownerToken)) : null
+  let tidied: Promise<void> | undefined
+  /** Once, before the first session is looked up. */
+  const tidy = () =>
+    tidied ??= store.removeBrowsersOfOtherTokens(fingerprint).catch((error) => {
+      tidied = undefined
+      throw error
+    })
+
   const peer = (request: Request, info: RequestInfo) => peerOf(request, info.remoteAddress, trustedProxies())
 
   const from = (request: Request, info: RequestInfo) => originOf(request, peer(request, info))
@@ -114,6 +124,7 @@ export function createAuth(options: AuthOptions): Auth {
       wrongTries.check('token', value, origin())
       return owner.known
     }
+    if (kind === 'cookie') await tidy()
     return await known.find(kind, hash)
   }
 
@@ -132,7 +143,7 @@ export function createAuth(options: AuthOptions): Auth {
     return undefined
   }
 
-  type Who = Pick<OpenBrowser, 'handle' | 'scopes' | 'key'>
+  type Who = Pick<OpenBrowser, 'handle' | 'scopes' | 'key' | 'ownerToken'>
   async function open(request: Request, address: string, how: string, who: Who): Promise<Opened> {
     const userAgent = request.headers.get('user-agent') ?? ''
     const { token, caller } = await browsers.open({ ...who, userAgent, address })
@@ -171,8 +182,9 @@ export function createAuth(options: AuthOptions): Auth {
         await wrongTries.count('token', origin, '/api/auth/login')
         throw unauthorized()
       }
-      const { handle, scopes } = entry.caller
-      return open(request, origin.address, 'key', { handle, scopes: [...scopes], key: entry.key })
+      const { handle, scopes, id } = entry.caller
+      const opened = id === ENVIRONMENT_KEY ? fingerprint : null
+      return open(request, origin.address, 'key', { handle, scopes: [...scopes], key: entry.key, ownerToken: opened })
     },
 
     stop: () => known.stop(),

@@ -22,6 +22,7 @@ type BrowsersTable = {
   handle: string
   scopes: string
   key_id: string | null
+  owner_token: string | null
   address: string
   created_at: number
   last_seen_at: number
@@ -180,6 +181,11 @@ export function createAuthStore(kysely: Db) {
     },
     async removeExpiredBrowsers(now: number): Promise<void> {
       await db.deleteFrom('browsers').where('expires_at', '<=', now).execute()
+    },
+    /** Ends the sessions that another token of the environment opened than the one with this fingerprint. */
+    async removeBrowsersOfOtherTokens(fingerprint: string | null): Promise<void> {
+      await db.deleteFrom('browsers').where('owner_token', 'is not', null)
+        .where('owner_token', 'is not', fingerprint).execute()
     },
 
     async addAudit(rows: StoredAudit[], tx: AuditTx = db): Promise<void> {
