@@ -123,9 +123,8 @@ export const ChannelRouteInput = v.object({
 })
 export type ChannelRoute = v.InferOutput<typeof ChannelRouteInput>
 
-export const PutRoutesInput = v.object({
-  routes: v.pipe(v.array(ChannelRouteInput, 'must be a list'), v.maxLength(200, 'has more than 200 rules')),
-})
+const Rules = v.pipe(v.array(ChannelRouteInput, 'must be a list'), v.maxLength(200, 'has more than 200 rules'))
+export const PutRoutesInput = v.object({ routes: Rules })
 
 /** "Where would this go?" */
 export const RouteTestInput = v.object({
@@ -135,6 +134,8 @@ export const RouteTestInput = v.object({
   sender_id: v.pipe(v.string(), v.minLength(1, 'must not be empty')),
   thread_id: v.optional(v.string()),
   mentions_bot: v.optional(v.boolean(), false),
+  /** Judged by in place of the rules in force. */
+  routes: v.optional(Rules),
 })
 export type RouteTest = v.InferOutput<typeof RouteTestInput>
 

@@ -63,10 +63,15 @@ export const channelRoutes = (channels: Channels) =>
       operation({
         id: 'listChannelRoutes',
         summary: 'Rules of where messages go; the first that matches decides',
+        description: 'Answers an ETag, for If-Match.',
         scope: 'read',
         returns: '{routes}',
       }),
-      (c) => c.json({ routes: channels.routes(c.var.caller) }),
+      (c) => {
+        const { routes, etag } = channels.routes(c.var.caller)
+        c.header('etag', etag)
+        return c.json({ routes })
+      },
     )
     .put(
       '/api/channel-routes',
@@ -78,16 +83,23 @@ export const channelRoutes = (channels: Channels) =>
         scope: 'admin',
         body: PutRoutesInput,
         returns: '{routes}',
-        errors: ['invalid_input'],
+        errors: ['invalid_input', 'precondition_failed'],
       }),
-      async (c) => c.json({ routes: await channels.putRoutes(c.var.caller, c.req.valid('json').routes) }),
+      async (c) => {
+        const wanted = c.req.valid('json').routes
+        const { routes, etag } = await channels.putRoutes(c.var.caller, wanted, c.req.header('if-match'))
+        c.header('etag', etag)
+        return c.json({ routes })
+      },
     )
     .post(
       '/api/channel-routes/test',
       operation({
         id: 'testChannelRoute',
         summary: 'Where would this go?',
-        description: 'Judges access and rules as for a real message; nothing happens.',
+        description:
+          'Judges access and rules as for a real message; nothing happens. With routes, as if those rules were ' +
+          'in force.',
         scope: 'read',
         body: RouteTestInput,
         returns: '{action, reason, rule, session_id, model}',

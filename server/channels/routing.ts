@@ -1,4 +1,6 @@
 import type { ChannelRoute } from '../../shared/channels.ts'
+import { invalid } from '../errors.ts'
+import { etagOf } from '../http/etag.ts'
 import { chatKind, type Place, sessionKey } from './session-key.ts'
 
 /** Where a message goes; `undefined` when a rule drops it. */
@@ -43,4 +45,20 @@ export function fits(pattern: string | undefined, text: string): boolean {
     at = found + part.length
   }
   return true
+}
+
+/** The rules with the tag that a later change may name. */
+export type TaggedRules = { routes: readonly ChannelRoute[]; etag: string }
+export const withTag = (routes: readonly ChannelRoute[]): TaggedRules => ({
+  routes,
+  etag: etagOf(JSON.stringify(routes)),
+})
+
+/** Throws `invalid_input` for a rule that drops what it also sends somewhere. */
+export function noContradiction(rules: readonly ChannelRoute[]): void {
+  for (const [i, { ignore, session, model, instructions }] of rules.entries()) {
+    if (ignore && (session ?? model ?? instructions) !== undefined) {
+      throw invalid(`routes.${i}.ignore`, 'drops what matches; leave out session, model and instructions')
+    }
+  }
 }

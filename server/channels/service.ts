@@ -12,7 +12,8 @@ import type {
   UpdatePersonInput,
 } from '../../shared/channels.ts'
 import { type Caller, demand } from '../auth/principal.ts'
-import { invalid, notFound } from '../errors.ts'
+import { notFound } from '../errors.ts'
+import { demandMatch } from '../http/etag.ts'
 import type { Gateway } from '../plugins/gateway.ts'
 import { judge } from './access.ts'
 import { createActivity } from './activity.ts'
@@ -30,7 +31,7 @@ import { createPeopleStore } from './people-store.ts'
 import { createQuestions } from './questions.ts'
 import { createListener, createTaking } from './receiver.ts'
 import { createReplies } from './replies.ts'
-import { destinationOf } from './routing.ts'
+import { destinationOf, noContradiction, type TaggedRules, withTag } from './routing.ts'
 import { chatKind } from './session-key.ts'
 import { createSettings } from './settings.ts'
 import { knownLimit, splitText, type TextLimit } from './split.ts'
@@ -242,29 +243,30 @@ export async function createChannels(deps: ChannelDeps) {
       return toGroup(row)
     },
 
-    routes(caller: Caller): readonly ChannelRoute[] {
+    routes(caller: Caller): TaggedRules {
       demand(caller, 'read')
-      return routes
+      return withTag(routes)
     },
 
     /** Puts these rules in the place of all rules. */
-    async putRoutes(caller: Caller, next: ChannelRoute[]): Promise<readonly ChannelRoute[]> {
+    async putRoutes(caller: Caller, next: ChannelRoute[], ifMatch?: string): Promise<TaggedRules> {
       demand(caller, 'admin')
-      for (const [i, { ignore, session, model, instructions }] of next.entries()) {
-        if (ignore && (session ?? model ?? instructions) !== undefined) {
-          throw invalid(`routes.${i}.ignore`, 'drops what matches; leave out session, model and instructions')
-        }
-      }
+      noContradiction(next)
+      demandMatch(ifMatch, withTag(routes).etag, 'The list of rules')
       await people.putRoutes(next)
       routes = next
       await deps.audit({ caller, action: 'channel_routes.changed', target: 'routes', detail: { rules: next.length } })
       tell('channel')
-      return routes
+      return withTag(routes)
     },
 
     /** What would become of a message, without anything happening. */
-    async testRoute(caller: Caller, { mentions_bot, ...of }: RouteTest): Promise<RouteTestResult> {
+    async testRoute(
+      caller: Caller,
+      { mentions_bot, routes: proposed, ...of }: RouteTest,
+    ): Promise<RouteTestResult> {
       demand(caller, 'read')
+      noContradiction(proposed ?? [])
       const { thread_id, ...rest } = of
       const place = { ...rest, ...(thread_id ? { thread_id } : {}) }
       const direct = chatKind(place.chat_type) === 'dm'
@@ -277,7 +279,7 @@ export async function createChannels(deps: ChannelDeps) {
       })
       const nowhere = { session_id: null, model: null }
       if (action === 'drop' || action === 'pair') return { action, reason, rule: null, ...nowhere }
-      const to = destinationOf(place, routes)
+      const to = destinationOf(place, proposed ?? routes)
       if ('drop' in to) return { action: 'drop', reason: 'the rule drops it', rule: to.rule, ...nowhere }
       const model = to.model ?? settings(place.channel).model ?? null
       return { action, reason, rule: to.rule, session_id: to.session_id, model }
