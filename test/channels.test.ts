@@ -781,6 +781,30 @@ describe('where messages go', () => {
     assert.match((await response.json() as { error: string }).error, /routes\.1\.ignore/)
   })
 
+  it('tries rules that are not in force, and replaces none that were changed meanwhile', async () => {
+    const { app } = await begin()
+    const question = { channel: 'telegram', chat_id: '42', sender_id: '42' }
+    const proposed = await app.json('/api/channel-routes/test', {
+      json: { ...question, routes: [{ match: { sender_id: '42' }, session: 'tried' }] },
+    })
+    assert.equal(proposed.session_id, 'tried')
+    assert.notEqual((await app.json('/api/channel-routes/test', { json: question })).session_id, 'tried')
+
+    const put = (etag: string, session: string) =>
+      app.request('/api/channel-routes', {
+        method: 'PUT',
+        headers: { 'if-match': etag },
+        json: { routes: [{ session }] },
+      })
+    const read = (await app.request('/api/channel-routes')).headers.get('etag')!
+    const first = await put(read, 'mine')
+    assert.equal(first.status, 200)
+    const late = await put(read, 'theirs')
+    assert.equal(late.status, 412)
+    assert.equal(late.headers.get('etag'), first.headers.get('etag'))
+    assert.deepEqual((await app.json('/api/channel-routes')).routes, [{ match: {}, session: 'mine', ignore: false }])
+  })
+
   it('keeps two channels of one platform apart', async () => {
     const platforms = [chatPlatform('telegram'), chatPlatform('telegram-work')]
     const settings = { allowed_users: ['42'], burst_ms: 0 }
