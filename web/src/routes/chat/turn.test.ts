@@ -45,6 +45,19 @@ describe('a turn from its events', () => {
     assert.equal(turn.parts[1]!.kind === 'tool' && turn.parts[1]!.result, 'found')
   })
 
+  it('shows the newest progress of a call until its result is there', () => {
+    const progress = (done: number): TurnEventBody => ({
+      ...{ type: 'tool_progress', call_id: 'c1', progress: done, total: 10, message: `page ${done}` },
+    })
+    const [running] = play(started, call, progress(2), progress(7)).parts
+    assert.deepEqual(running!.kind === 'tool' && running!.progress, { progress: 7, total: 10, message: 'page 7' })
+    const result: TurnEventBody = {
+      ...{ type: 'tool_result', call_id: 'c1', name: 'notes.search', ok: true, result: 'found', duration_ms: 5 },
+    }
+    const [ended] = play(started, call, progress(7), result, progress(8)).parts
+    assert.equal(ended!.kind === 'tool' && ended!.progress, null)
+  })
+
   it('shows the final text without markers in place of the streamed one, and no text twice', () => {
     const marked = play(started, { type: 'text', delta: 'Here [FILE:/a]' }, done('Here'))
     assert.equal(textOf(marked), 'Here')
