@@ -94,6 +94,7 @@ test('a server is added by form: its tools appear, and its secret is never shown
   await dialog.getByLabel('Command').fill(programs.everything.command)
   await dialog.getByLabel(/Arguments/).fill(programs.everything.args.join('\n'))
   await dialog.getByRole('button', { name: 'Add a variable' }).click()
+  await expect(dialog.getByLabel('Name of the variable')).toBeFocused()
   await page.keyboard.type('API_KEY')
   await dialog.getByLabel('Value of API_KEY').fill(SECRET)
   await expect(dialog.getByLabel('Value of API_KEY')).toHaveAttribute('type', 'password')
