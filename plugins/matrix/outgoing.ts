@@ -1,0 +1,103 @@
+import { Buffer } from 'node:buffer'
+import type { Channel } from '../sdk/channel.ts'
+import { PluginError } from '../sdk/errors.ts'
+import { type MatrixApi, path } from './api.ts'
+import { toHtml } from './html.ts'
+import type { Rooms } from './rooms.ts'
+import type { Self } from './self.ts'
+
+type Content = Record<string, unknown>
+
+/** What the core wants said. The id of a command is that of the transaction, so that the server does each once. */
+export function createOutgoing({ api, rooms, self }: { api: MatrixApi; rooms: Rooms; self: Self }): Required<
+  Pick<Channel, 'send' | 'edit' | 'delete' | 'media' | 'typing'>
+> {
+  async function put(room: string, transaction: string, content: Content): Promise<string> {
+    if (!/^[!#]/.test(room)) throw new PluginError('chat_not_found', `${room} is no room`)
+    if (await rooms.isEncrypted(room)) {
+      throw new PluginError('invalid_request', 'The room is encrypted from end to end; nothing is sent there openly')
+    }
+    const sent = await api.call<{ event_id: string }>(
+      'PUT',
+      path`client/v3/rooms/${room}/send/m.room.message/${transaction}`,
+      { body: content },
+    )
+    rooms.remember(sent.event_id)
+    return sent.event_id
+  }
+
+  const text = (markdown: string): Content => ({
+    msgtype: 'm.text',
+    body: markdown,
+    format: 'org.matrix.custom.html',
+    formatted_body: toHtml(markdown),
+    // Nobody is called by what a model writes.
+    'm.mentions': {},
+  })
+
+  return {
+    send: ({ chat_id, request_id, content, reply_to, thread_id }) =>
+      put(chat_id, request_id, { ...text(content), ...relation(reply_to, thread_id) }),
+
+    async edit({ chat_id, request_id, message_id, content }) {
+      const now = text(content)
+      await put(chat_id, request_id, {
+        ...now,
+        body: `* ${content}`,
+        'm.new_content': now,
+        'm.relates_to': { rel_type: 'm.replace', event_id: message_id },
+      })
+    },
+
+    async delete({ chat_id, request_id, message_id }) {
+      await api.call('PUT', path`client/v3/rooms/${chat_id}/redact/${message_id}/${request_id}`, { body: {} })
+    },
+
+    async media({ chat_id, request_id, media, caption = '', thread_id }) {
+      // A server takes files, no addresses.
+      if (media.source === 'url') {
+        const content = text([caption, media.url].filter(Boolean).join('\n\n'))
+        return await put(chat_id, request_id, { ...content, ...relation(undefined, thread_id) })
+      }
+      const bytes = Buffer.from(media.data, 'base64')
+      const name = media.filename ?? 'file'
+      const url = await api.upload(bytes, media.mime_type, name)
+      return await put(chat_id, request_id, {
+        msgtype: typeOf(media.mime_type),
+        body: caption || name,
+        filename: name,
+        url,
+        info: { mimetype: media.mime_type, size: bytes.length },
+        'm.mentions': {},
+        ...relation(undefined, thread_id),
+      })
+    },
+
+    async typing(room, seconds) {
+      if (self.id === '') return
+      await api.call('PUT', path`client/v3/rooms/${room}/typing/${self.id}`, {
+        body: seconds > 0 ? { typing: true, timeout: seconds * 1000 } : { typing: false },
+      })
+    },
+  }
+}
+
+function relation(replyTo: string | undefined, thread: string | undefined): Content {
+  if (thread) {
+    return {
+      'm.relates_to': {
+        rel_type: 'm.thread',
+        event_id: thread,
+        // For programs that know no threads.
+        is_falling_back: replyTo === undefined,
+        'm.in_reply_to': { event_id: replyTo ?? thread },
+      },
+    }
+  }
+  return replyTo ? { 'm.relates_to': { 'm.in_reply_to': { event_id: replyTo } } } : {}
+}
+
+const typeOf = (mime: string): string => {
+  const kind = mime.split('/')[0]!
+  return ['image', 'audio', 'video'].includes(kind) ? `m.${kind}` : 'm.file'
+}
