@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import process from 'node:process'
 import { promisify } from 'node:util'
 
@@ -38,12 +39,16 @@ export async function measure(leaders: readonly number[]): Promise<Map<number, M
 
 const PAGE_BYTES = 4096
 
-/** One file a process, one after the other, so that nobody else waits. */
+/** Files that are read before somebody else has a turn; each takes a hundredth of a millisecond. */
+const SLICE = 50
+
+/** Read at once and not awaited: `/proc` is no disk, and waiting costs ten times as much as reading. */
 async function fromProc(): Promise<Row[]> {
   const rows: Row[] = []
-  for (const name of await readdir('/proc').catch(() => [])) {
-    if (!/^\d+$/.test(name)) continue
-    const text = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '')
+  const names = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
+  for (const [index, name] of names.entries()) {
+    if (index % SLICE === SLICE - 1) await new Promise((resolve) => setImmediate(resolve))
+    const text = textOf(`/proc/${name}/stat`)
     // The name of the program stands in parentheses and may hold anything.
     const [state, parent, group, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ')
     if (!group || state === 'Z') continue
@@ -51,6 +56,15 @@ async function fromProc(): Promise<Row[]> {
     rows.push({ pid: Number(name), parent: Number(parent), group: Number(group), bytes: pages * PAGE_BYTES })
   }
   return rows
+}
+
+/** Empty when the process ended meanwhile. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'latin1')
+  } catch {
+    return ''
+  }
 }
 
 async function fromPs(): Promise<Row[]> {

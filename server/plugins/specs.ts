@@ -1,4 +1,5 @@
 import type { Config } from '../../shared/config.ts'
+import { channelEntries } from '../../shared/channels.ts'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
 import type { PluginOrigin, PluginSurface } from '../../shared/plugins.ts'
 import type { Found } from './discover.ts'
@@ -31,7 +32,10 @@ export type Spec = {
 }
 
 /** Keys of `channels.<name>` that are ours; any other one is a setting of the plugin's own where its manifest knows it. */
-const CHANNEL_KEYS = new Set(['enabled', 'plugin', 'command', 'args', 'env', 'restart', 'allowed_users'])
+const CHANNEL_KEYS = new Set([
+  ...['enabled', 'plugin', 'command', 'args', 'env', 'restart'],
+  ...Object.keys(channelEntries),
+])
 
 /** Joins what was found, what the configuration names and what the owner decided. `isRestricted` says what Deno runs. */
 export function createSpecs({ found, config, stored, isRestricted }: {

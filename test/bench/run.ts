@@ -5,6 +5,7 @@ import { fanout } from './cases/fanout.ts'
 import { json } from './cases/json.ts'
 import { memory } from './cases/memory.ts'
 import { open } from './cases/open.ts'
+import { plugins } from './cases/plugins.ts'
 import { start } from './cases/start.ts'
 import { stream } from './cases/stream.ts'
 import { tools } from './cases/tools.ts'
@@ -12,7 +13,7 @@ import { turns } from './cases/turns.ts'
 import { type RuntimeName, startProgram } from './processes.ts'
 import { printTable, type Row } from './table.ts'
 
-const CASES = { start, memory, json, stream, fanout, turns, open, tools }
+const CASES = { start, memory, json, stream, fanout, turns, open, tools, plugins }
 const RUNTIMES: RuntimeName[] = ['node', 'deno', 'bun']
 
 const { values } = parseArgs({
