@@ -329,7 +329,7 @@ export async function createApp(deps: Deps) {
     approvals,
     uploads,
     outbound,
-    settings: () => settings().channels,
+    config: settings,
     bus,
     log,
     audit: auth.audit.record,
