@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { channelEntries } from './channels.ts'
 import { flag, seconds, text, whole } from './setting.ts'
 
 /** How a program is started whose command stands in the configuration. */
@@ -25,16 +26,7 @@ export const Channel = v.looseObject({
   args: v.optional(program.args),
   env: v.optional(program.env),
   restart: v.optional(program.restart),
-  allowed_users: v.optional(
-    v.pipe(
-      v.array(
-        v.pipe(v.union([v.string(), v.number()], 'must be text'), v.transform(String)),
-        'must be a list',
-      ),
-      v.title('Who may write'),
-      v.description("Ids of people; '*' is everybody"),
-    ),
-  ),
+  ...channelEntries,
 }, 'must be a group of settings')
 
 /** One of Duragent's `gateways.external`. */
@@ -47,6 +39,7 @@ export const ExternalGateway = v.looseObject({
   args: v.optional(program.args),
   env: v.optional(program.env),
   restart: v.optional(program.restart),
+  ...channelEntries,
 })
 
 /** `plugins` of the configuration: where they are found, and their limits. */

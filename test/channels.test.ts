@@ -173,11 +173,12 @@ describe('access to a channel', () => {
     assert.deepEqual((await app.json<{ people: unknown[] }>('/api/channel-people')).people, [])
   })
 
-  it('is closed while its settings make no sense', async () => {
-    const { chat } = await begin({ channels: { telegram: { allowed_users: ['*'], activation: 'sometimes' } } })
+  it('is given to nobody while its settings make no sense', async () => {
+    const { chat, model } = await begin({ channels: { telegram: { allowed_users: ['*'], activation: 'sometimes' } } })
     await chat.say('Hello')
     await sleep(50)
-    assert.deepEqual(chat.shown, [])
+    assert.match(chat.texts().join(), /^I answer only people whom my owner let in[^]*$/)
+    assert.equal(model.requests.length, 0)
   })
 
   it('follows allow lists, with a star for all that begin so', async () => {

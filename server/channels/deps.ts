@@ -1,3 +1,4 @@
+import type { Config } from '../../shared/config.ts'
 import type { Approvals } from '../approvals/service.ts'
 import type { Caller } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
@@ -35,8 +36,7 @@ export type ChannelDeps = {
   approvals: Pick<Approvals, 'list' | 'decide'>
   uploads: Pick<Uploads, 'save' | 'read'>
   outbound: Outbound
-  /** The section `channels` of the configuration. */
-  settings: () => Record<string, unknown>
+  config: () => Pick<Config, 'channels' | 'gateways'>
   bus: Bus
   log: Log
   audit: (entry: {

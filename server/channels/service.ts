@@ -55,7 +55,7 @@ export async function createChannels(deps: ChannelDeps) {
   const inbox = createInboxStore(deps.kysely)
   const outboxStore = createOutboxStore(deps.kysely, now)
   const people = createPeopleStore(deps.kysely)
-  const settings = createSettings(deps.settings)
+  const settings = createSettings(deps.config)
   const activity = createActivity(now)
   const gateway = (name: string): Gateway | undefined => plugins.gateways().find((known) => known.name === name)
   let routes: readonly ChannelRoute[] = await people.routes()

@@ -1,23 +1,23 @@
 import * as v from 'valibot'
 import { ChannelSettings } from '../../shared/channels.ts'
+import type { ChannelDeps } from './deps.ts'
 
-/** Nobody may write: what holds while the settings of a channel can't be understood. */
-const CLOSED = v.parse(ChannelSettings, { pairing: false })
+/** The core's part of `channels.<name>`, or of one of Duragent's `gateways.external`; defaults for one in neither. */
+export function createSettings(config: ChannelDeps['config']): (name: string) => ChannelSettings {
+  let from: object | undefined
+  let known = new Map<string, ChannelSettings>()
+  const usual = v.parse(ChannelSettings, {})
 
-/** The core's part of `channels.<name>`, with defaults. */
-export function createSettings(section: () => Record<string, unknown>) {
-  const known = new WeakMap<object, ChannelSettings>()
-
-  return (name: string): ChannelSettings => {
-    const raw = section()[name] ?? NONE
-    if (typeof raw !== 'object' || raw === null) return CLOSED
-    const before = known.get(raw)
-    if (before) return before
-    const parsed = v.safeParse(ChannelSettings, raw)
-    const settings = parsed.success ? parsed.output : CLOSED
-    known.set(raw, settings)
-    return settings
+  return (name) => {
+    const current = config()
+    // Each configuration is an object of its own, and frozen.
+    if (from !== current) {
+      from = current
+      known = new Map(
+        (current.gateways?.external ?? []).map((entry): [string, ChannelSettings] => [entry.name, entry]),
+      )
+      for (const [key, entry] of Object.entries(current.channels)) known.set(key, entry)
+    }
+    return known.get(name) ?? usual
   }
 }
-
-const NONE = Object.freeze({})

@@ -80,7 +80,8 @@ export const subjectOf = ({ tool, arguments: args, caller, session }: Omit<GateI
   effect: tool.effect,
   args,
   session: { id: session.id, origin: session.origin },
-  channel: caller.kind === 'channel' ? caller.name : '',
+  // A caller of a channel is `<channel>:<person>`; the name is the person's.
+  channel: caller.kind === 'channel' ? caller.id.split(':')[0]! : '',
   principal: { kind: caller.kind, handle: caller.handle, name: caller.name },
 })
 
