@@ -105,6 +105,9 @@ describe('a form', () => {
     const asked = await question(app)
     assert.equal(asked.mode, 'form')
     const answer = `/api/mcp-questions/${asked.id}`
+    const { secret } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'talks', scopes: ['chat'] } })
+    const { questions } = await app.json<{ questions: McpQuestion[] }>('/api/mcp-questions', { token: secret })
+    assert.deepEqual(questions.map(({ id }) => id), [asked.id])
     const { error } = await app.json<{ error: string }>(answer, {
       json: { action: 'accept', content: {} },
       status: 400,

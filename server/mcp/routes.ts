@@ -184,7 +184,7 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
       operation({
         id: 'listMcpQuestions',
         summary: 'What servers ask of you in the middle of a call: forms to fill in, pages to visit',
-        scope: 'read',
+        scope: 'converse',
         returns: '{questions: McpQuestion[]}',
       }),
       (c) => c.json({ questions: mcp.questions.list(c.var.caller) }),
