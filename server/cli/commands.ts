@@ -1,6 +1,7 @@
 import { approvalCommands } from './approvals.ts'
 import { attach } from './attach.ts'
 import { auditCommands } from './audit.ts'
+import { channelCommands } from './channels.ts'
 import { chat } from './chat.ts'
 import type { Command } from './command.ts'
 import { completions } from './completions.ts'
@@ -13,6 +14,7 @@ import { loginLink } from './login-link.ts'
 import { logs } from './logs.ts'
 import { mcp } from './mcp.ts'
 import { modelCommands } from './models.ts'
+import { pairingCommands } from './pairings.ts'
 import { pluginCommands } from './plugins.ts'
 import { pluginsTest } from './plugins-test.ts'
 import { serveCommand } from './serve-command.ts'
@@ -37,6 +39,8 @@ export const commands: Command[] = [
   ...configCommands,
   ...keyCommands,
   ...auditCommands,
+  ...channelCommands,
+  ...pairingCommands,
   ...pluginCommands,
   pluginsTest,
   loginLink,
