@@ -97,6 +97,39 @@ describe('a question', () => {
   })
 })
 
+describe('calls that a model gives one id', () => {
+  it('are told apart: a yes to one runs that one, with the arguments that were shown', async () => {
+    const note = (title: string) => toolCall('notes.create', { title, content: 'x' })
+    const model = scripted([[note('First'), note('Second')], [note('Third')], 'ok'])
+    const app = await open({
+      model: {
+        ...model,
+        async *stream(request, signal) {
+          for await (const event of model.stream(request, signal)) {
+            yield event.type === 'tool_call' ? { ...event, call_id: 'call_0' } : event
+          }
+        },
+      },
+    })
+    const waiting = async () => (await app.json<{ approvals: Approval[] }>('/api/approvals')).approvals
+    const answer = async (title: string, decision: string) => {
+      const asked = await until(async () => (await waiting()).find(({ arguments: args }) => args.title === title))
+      await app.json(`/api/approvals/${asked.id}`, { json: { decision } })
+    }
+    await app.json('/api/sessions/same/messages', { json: { text: 'note it' } })
+    await answer('Second', 'allow_once')
+    await answer('First', 'deny')
+    await answer('Third', 'deny')
+    await app.events('same', 0, finished)
+    const { calls } = await app.json<{ calls: ToolCall[] }>('/api/tools/notes.create/calls')
+    assert.deepEqual(
+      calls.map(({ arguments: args, ok }) => [(JSON.parse(args) as { title: string }).title, ok]).reverse(),
+      [['First', false], ['Second', true], ['Third', false]],
+    )
+    assert.equal(new Set(calls.map(({ call_id }) => call_id)).size, 3)
+  })
+})
+
 describe('a change of the rules', () => {
   it('is told to open pages of their owner', async () => {
     const app = await open()

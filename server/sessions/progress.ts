@@ -85,6 +85,18 @@ export function advance(progress: Progress, event: TurnEventBody): void {
   }
 }
 
+/**
+ * The id of a new call. Some models use one again within a turn, or none; then a yes to one call would be taken for a yes
+ * to another.
+ */
+export function newCallId(progress: Progress, wanted: string): string {
+  const taken = new Set(progress.steps.flatMap(({ calls }) => calls.map(({ call_id }) => call_id)))
+  const base = wanted || 'call'
+  let id = base
+  for (let n = 2; taken.has(id); n++) id = `${base}-${n}`
+  return id
+}
+
 /** Whether a turn can begin again from nothing: no reader saw an answer and no tool was called. */
 export const isUntouched = (progress: Progress): boolean =>
   progress.steps.every((step) => step.text === '' && step.reasoning === '' && step.calls.length === 0)

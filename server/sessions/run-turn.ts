@@ -17,7 +17,7 @@ import { assemble, estimateTokens, type LoadAttachment, systemPromptOf } from '.
 import { closeTurn, type End } from './close-turn.ts'
 import type { ResolveMarker } from './markers.ts'
 import { costOf, untilAborted } from './model-call.ts'
-import { advance, type Call, isAnswered, type Progress, progressOf } from './progress.ts'
+import { advance, type Call, isAnswered, newCallId, type Progress, progressOf } from './progress.ts'
 import { plainDeltas, plainText } from './plain-text.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import { createToolProgress } from './tool-progress.ts'
@@ -198,7 +198,7 @@ export function createRunTurn(deps: RunTurnDeps) {
         for (const call of calls) {
           emit({
             type: 'tool_call',
-            call_id: call.call_id,
+            call_id: newCallId(progress, call.call_id),
             ...tools.meant(call),
           })
         }

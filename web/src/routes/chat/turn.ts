@@ -249,7 +249,8 @@ function addMessage(turn: Turn, message: RunMessage): void {
     turn.parts.push({
       ...{
         kind: 'tool',
-        key: tool_call_id,
+        // An id may stand twice in what was kept earlier; two parts with one key could not be drawn.
+        key: toolOf(turn, tool_call_id) ? message.id : tool_call_id,
         name: tool_name,
         arguments: tool_args,
         result,
