@@ -62,8 +62,8 @@ export function createInboxStore(database: Db) {
         const mine = await (of.joined ? own : own.limit(1)).execute()
         const last = mine.at(-1)
         if (!last) return undefined
-        const talk = await here('context').where('id', '<', last.id).orderBy('id', 'desc').execute()
-        const told = talk.filter((row) => row.at >= of.since).slice(0, of.messages)
+        const told = await here('context').where('id', '<', last.id).where('at', '>=', of.since).orderBy('id', 'desc')
+          .limit(of.messages).execute()
         const row: Selectable<ChannelTables['channel_asks']> = {
           id: ask.id,
           channel: who.channel,
@@ -83,7 +83,11 @@ export function createInboxStore(database: Db) {
         await tx.insertInto('channel_asks').values(row).execute()
         await mark(tx, mine.map(({ id }) => id), { state: 'turn', ask_id: ask.id })
         await mark(tx, told.map(({ id }) => id), { state: 'done', ask_id: ask.id })
-        await mark(tx, talk.filter((row) => !told.includes(row)).map(({ id }) => id), { state: 'done' })
+        // What was too old, or too much, is not told later either.
+        await tx.updateTable('channel_inbox').set({ state: 'done' }).where('state', '=', 'context')
+          .where('channel', '=', who.channel).where('chat_id', '=', who.chat_id)
+          .where('thread_id', '=', who.thread_id).where('session_id', '=', who.session_id).where('id', '<', last.id)
+          .execute()
         return toAsk(row)
       }),
 
@@ -149,7 +153,12 @@ export function createInboxStore(database: Db) {
     /** Forgets what is over and older; its text stays in the transcript of its session. */
     forget: (before: number): Promise<void> =>
       db.transaction().execute(async (tx) => {
-        await tx.deleteFrom('channel_inbox').where('at', '<', before).where('state', 'in', ['turn', 'done', 'record'])
+        await tx.deleteFrom('channel_inbox').where('at', '<', before).where('state', 'in', [
+          'turn',
+          'done',
+          'record',
+          'context',
+        ])
           .where(sql<boolean>`not exists (select 1 from channel_asks a
             where a.id = channel_inbox.ask_id and a.state in ('open', 'asked'))`).execute()
         await tx.deleteFrom('channel_asks').where('created_at', '<', before)
@@ -161,7 +170,7 @@ export function createInboxStore(database: Db) {
 async function mark(
   tx: Tx,
   ids: number[],
-  change: { state: 'turn' | 'done'; ask_id?: string },
+  change: { state: 'turn' | 'done'; ask_id: string },
 ): Promise<void> {
   for (let at = 0; at < ids.length; at += 500) {
     await tx.updateTable('channel_inbox').set(change).where('id', 'in', ids.slice(at, at + 500)).execute()
