@@ -16,6 +16,7 @@ export async function startHomeserver({ token, me }: { token: string; me: string
   const prepared: { path: string; status: number; body: object }[] = []
   const waiting = new Set<() => void>()
   let count = 0
+  let closed = false
   /** Timelines are cut to so many events. */
   let limit = 100
 
@@ -58,7 +59,7 @@ export async function startHomeserver({ token, me }: { token: string; me: string
   async function sync(query: URLSearchParams) {
     const since = Number(query.get('since')?.slice(1) ?? -1)
     const end = Date.now() + Number(query.get('timeout'))
-    while (since === count && ![...rooms.values()].some(({ invited }) => invited) && Date.now() < end) {
+    while (!closed && since === count && ![...rooms.values()].some(({ invited }) => invited) && Date.now() < end) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, end - Date.now())
         const look = (): void => {
@@ -164,6 +165,7 @@ export async function startHomeserver({ token, me }: { token: string; me: string
     sent: (room: string): RoomEvent[] => rooms.get(room)!.events.filter(({ sender }) => sender === me),
     close: () =>
       new Promise<void>((resolve) => {
+        closed = true
         wake()
         server.close(() => resolve())
         server.closeAllConnections()

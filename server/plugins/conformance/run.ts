@@ -55,6 +55,7 @@ export async function runConformance(target: Target, options: {
     }
   } finally {
     for (const probe of probes) await probe.kill()
+    await target.close()
   }
   const all = sections.flatMap(({ checks }) => checks)
   const count = (status: Outcome['status']): number => all.filter((check) => check.status === status).length

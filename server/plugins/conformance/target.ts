@@ -1,12 +1,14 @@
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import process from 'node:process'
+import { ulid } from 'ulid'
 import * as v from 'valibot'
 import { Manifest, MANIFEST_FILE } from '../../../shared/plugin-manifest.ts'
 import { PLUGIN_PROTOCOL } from '../../../shared/plugin-protocol.ts'
 import { readText } from '../../config/file.ts'
 import { invalid } from '../../errors.ts'
 import type { Runtime } from '../../runtime/port.ts'
+import { environmentOf, launchFolder } from '../launch.ts'
 import { type Probe, startProbe } from './probe.ts'
 
 /** What the plugin under test is given, as the owner would set it. */
@@ -29,10 +31,9 @@ export type Target = {
   start: (() => Promise<Probe>) | undefined
   /** As under a server that only knows the Gateway Protocol. */
   startPlain: (() => Promise<Probe>) | undefined
+  /** Removes what was made for it. */
+  close(): Promise<void>
 }
-
-/** What a plugin needs of the environment to start at all. */
-const INHERITED = /^(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|XDG_\w+|SystemRoot|PATHEXT|COMSPEC|DENO_DIR)$/i
 
 /** Reads what `words` name: a plugin's folder, or a program and its arguments. Runs nothing. */
 export async function openTarget(words: string[], options: {
@@ -40,62 +41,76 @@ export async function openTarget(words: string[], options: {
   environment: Record<string, string | undefined>
   settings?: Settings
 }): Promise<Target> {
-  const { settings = {} } = options
+  const { runtime, environment: variables, settings = {} } = options
   const folder = words.length === 1 && await isFolder(words[0]!) ? resolve(words[0]!) : undefined
   const text = folder === undefined ? undefined : await readText(join(folder, MANIFEST_FILE))
   if (folder !== undefined && text === undefined) throw invalid('folder', `${folder} has no ${MANIFEST_FILE}`)
   const rawManifest = text === undefined ? undefined : parsed(text)
   const result = v.safeParse(Manifest, rawManifest)
   const manifest = result.success ? result.output : undefined
-  const [command, ...args] = manifest ? programOf(manifest, folder!) : folder === undefined ? words : []
-  const env = {
-    ...Object.fromEntries(
-      Object.entries(options.environment).filter((entry): entry is [string, string] =>
-        entry[1] !== undefined && (INHERITED.test(entry[0]) || (manifest?.permissions.env ?? []).includes(entry[0]))
-      ),
-    ),
-    ...settings.env,
-  }
-  const base = { runtime: options.runtime, args, env, cwd: folder }
-  const secretVariables = Object.fromEntries(
-    (manifest?.secrets ?? []).flatMap(({ name, env }): [string, string][] => {
-      const value = settings.secrets?.[name]
-      return env && value !== undefined ? [[env, value]] : []
-    }),
-  )
-  const plain = { ...base, env: { ...env, ...secretVariables } }
   const extended = manifest?.protocol === PLUGIN_PROTOCOL
+  const data = join(tmpdir(), `gatehouse-plugin-${ulid()}`)
+
+  /** As the server starts it, with exactly the permissions of its manifest. */
+  async function start({ plain }: { plain: boolean }): Promise<Probe> {
+    const secrets = plain ? secretVariables(manifest, settings) : {}
+    const env = environmentOf({
+      variables,
+      declared: manifest?.permissions.env ?? [],
+      given: { ...settings.env, ...secrets },
+      mark: ulid(),
+    })
+    if (!manifest) {
+      const [command, ...args] = words
+      return await startProbe({ runtime, command: command!, args, env })
+    }
+    // The variables of a foreign server are not declared; the settings come in them all the same.
+    const declared = [...manifest.permissions.env, ...Object.keys(secrets)]
+    const launch = await launchFolder({
+      manifest: { ...manifest, permissions: { ...manifest.permissions, env: declared } },
+      folder: folder!,
+      data,
+      audit: join(data, 'access.log'),
+      own: runtime.name,
+      variables,
+      env,
+    })
+    return await startProbe({
+      runtime,
+      ...launch,
+      ...(plain ? {} : { configure: configureOf(manifest, settings, data) }),
+    })
+  }
+
   return {
     name: manifest?.id ?? words.join(' '),
     folder,
     rawManifest,
     manifest,
     settings,
-    start: command === undefined ? undefined : () =>
-      startProbe(
-        extended ? { ...base, command, configure: configureOf(manifest!, settings) } : { ...plain, command },
-      ),
-    startPlain: command === undefined || !extended ? undefined : () => startProbe({ ...plain, command }),
+    start: manifest || folder === undefined ? () => start({ plain: !extended }) : undefined,
+    startPlain: extended ? () => start({ plain: true }) : undefined,
+    close: () => rm(data, { recursive: true, force: true }),
   }
 }
 
-/** The program and arguments that a manifest asks for. Permissions of Deno are the host's to give, so all are given. */
-function programOf({ entry, command, runtime }: Manifest, folder: string): string[] {
-  if (command) return command[0]!.includes('/') ? [resolve(folder, command[0]!), ...command.slice(1)] : command
-  const path = join(folder, entry!)
-  if (runtime === 'deno') return ['deno', 'run', '--quiet', '--no-prompt', '--allow-all', path]
-  if (runtime === 'bun') return ['bun', path]
-  if (runtime === 'node') return ['node', path]
-  return [process.execPath, ...(process.versions.deno ? ['run', '--quiet', '--no-prompt', '--allow-all'] : []), path]
+/** Secrets as a server gives them that sends no settings. */
+function secretVariables(manifest: Manifest | undefined, { secrets = {} }: Settings): Record<string, string> {
+  return Object.fromEntries(
+    (manifest?.secrets ?? []).flatMap(({ name, env }): [string, string][] => {
+      const value = secrets[name]
+      return env && value !== undefined ? [[env, value]] : []
+    }),
+  )
 }
 
-const configureOf = ({ id, name, version }: Manifest, { config = {}, secrets = {} }: Settings) => ({
+const configureOf = ({ id, name, version }: Manifest, { config = {}, secrets = {} }: Settings, data: string) => ({
   type: 'configure',
   protocol: PLUGIN_PROTOCOL,
   plugin: { id, name, version },
   config,
   secrets,
-  data_dir: null,
+  data_dir: data,
 })
 
 const isFolder = async (path: string): Promise<boolean> =>
