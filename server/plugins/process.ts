@@ -7,7 +7,7 @@ import { createWriter } from './writer.ts'
 
 const MAX_LOG_LINE = 16_384
 /** How long what a plugin printed before its end may take to be read. */
-const DRAIN_MS = 5000
+const DRAIN_MS = 2000
 /** Nobody else waits longer than this for one plugin's lines to be read. */
 const SLICE_MS = 3
 

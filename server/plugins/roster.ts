@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
 import { executableOf } from '../runtime/executables.ts'
-import { createOrphans } from '../runtime/orphans.ts'
+import { createOrphans, createSweeper } from '../runtime/orphans.ts'
 import { createSentinel } from '../runtime/sentinel.ts'
 import type { PluginDeps } from './deps.ts'
 import { discover } from './discover.ts'
@@ -32,6 +32,9 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     file: join(home, 'plugin-children'),
     onEnded: (pid) => log.warn('plugins.orphan', 'A program of a plugin that outlived us was ended', { pid }),
   })
+  const sweep = createSweeper((pid) =>
+    log.warn('plugins.escaped', 'A program that a plugin had left was ended', { pid })
+  )
   const running = new Map<string, Running>()
   const journals = new Map<string, Journal>()
   const stateListeners = new Set<(gateway: Gateway) => void>()
@@ -140,6 +143,7 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
           receive,
           journal,
           orphans,
+          sweep,
           sentinel,
         })
         const memoryMb = spec.manifest?.memory_mb ?? settings().memory_mb

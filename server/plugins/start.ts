@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { ulid } from 'ulid'
 import type { CapabilityCommand, FromPlugin } from '../../shared/plugin-protocol.ts'
 import type { PluginSettings } from '../../shared/plugin-settings.ts'
-import { endMarked, type Orphans } from '../runtime/orphans.ts'
+import type { Orphans } from '../runtime/orphans.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { Sentinel } from '../runtime/sentinel.ts'
 import { createDenials } from './denials.ts'
@@ -34,6 +34,8 @@ export async function startProgram(spec: Spec, deps: {
   receive: (event: FromPlugin) => Received
   journal: Journal
   orphans: Orphans
+  /** Ends what a program with this mark left behind. */
+  sweep: (mark: string) => Promise<void>
   sentinel: Sentinel
   now: () => number
 }): Promise<Started> {
@@ -88,7 +90,7 @@ export async function startProgram(spec: Spec, deps: {
     receive: deps.receive,
     onLog: (text) => journal.line('info', text),
     onDropped: (problem) => journal.incident('dropped', problem),
-    sweep: () => endMarked([mark], (pid) => journal.line('warn', `a program that it had started was ended (${pid})`)),
+    sweep: () => deps.sweep(mark),
   })
   void process.ended.then(async () => {
     await denials?.read().catch(() => {}) // The folder may be gone with the home of a test.

@@ -30,7 +30,7 @@ export function createOrphans({ file, onEnded }: { file: string; onEnded: (pid: 
 }
 
 /** Ends every program with one of these marks, also one that left the process group it was started in. */
-export async function endMarked(marks: string[], onEnded: (pid: number) => void): Promise<void> {
+async function endMarked(marks: string[], onEnded: (pid: number) => void): Promise<void> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
   for (const pid of pids) {
     const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')
@@ -40,5 +40,23 @@ export async function endMarked(marks: string[], onEnded: (pid: number) => void)
       process.kill(Number(pid), 'SIGKILL')
       onEnded(Number(pid))
     } catch { /* it ended meanwhile */ }
+  }
+}
+
+/** Ends what programs with a mark left behind, many at once: one look at all processes serves all that wait for it. */
+export function createSweeper(onEnded: (pid: number) => void): (mark: string) => Promise<void> {
+  let waiting: string[] = []
+  let next: Promise<void> | undefined
+  let current: Promise<void> = Promise.resolve()
+
+  return (mark) => {
+    waiting.push(mark)
+    next ??= current.then(() => {
+      const marks = waiting
+      waiting = []
+      next = undefined
+      return current = endMarked(marks, onEnded)
+    })
+    return next
   }
 }
