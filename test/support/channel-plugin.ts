@@ -30,9 +30,18 @@ export async function startPlugin(
   })
 }
 
-/** What the conformance kit has against a plugin of ours; messages to `chat` have to arrive. */
-export async function faultsOf(id: string, settings: Settings, chat: string): Promise<CheckResult[]> {
-  const target = await openTarget([join(PLUGINS, id)], {
+/**
+ * What the conformance kit has against a plugin of ours; messages to `chat` have to arrive. It runs within its
+ * permissions, or as a `bare` program, for one that may not reach a platform on this machine.
+ */
+export async function faultsOf(
+  id: string,
+  settings: Settings,
+  chat: string,
+  { bare = false } = {},
+): Promise<CheckResult[]> {
+  const words = bare ? [process.execPath, ...RUN, join(PLUGINS, id, 'main.ts')] : [join(PLUGINS, id)]
+  const target = await openTarget(words, {
     runtime: await currentRuntime(),
     environment: process.env,
     settings,

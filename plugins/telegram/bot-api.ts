@@ -1,0 +1,112 @@
+import { Buffer } from 'node:buffer'
+import { createServer } from 'node:http'
+
+type Call = { method: string; body: Record<string, unknown>; raw: string }
+type Answer = { ok: true; result: unknown } | {
+  ok: false
+  error_code: number
+  description: string
+  parameters?: Record<string, number>
+}
+
+/** As much of Telegram's Bot API as the plugin uses, for its tests. */
+export async function startBotApi(token: string) {
+  const calls: Call[] = []
+  const updates: { update_id: number }[] = []
+  const files = new Map<string, Uint8Array>()
+  /** Answers to give before the usual ones, by method. */
+  const prepared = new Map<string, Answer[]>()
+  const polls = new Set<() => void>()
+  const watchers = new Set<() => void>()
+  let lastUpdate = 0
+  let lastMessage = 500
+
+  async function answer(method: string, body: Record<string, unknown>): Promise<Answer> {
+    const next = prepared.get(method)?.shift()
+    if (next) return next
+    switch (method) {
+      case 'getMe':
+        return { ok: true, result: { id: 7, is_bot: true, first_name: 'Helper', username: 'helper_bot' } }
+      case 'getUpdates': {
+        const offset = Number(body.offset ?? 0)
+        const after = () => updates.filter(({ update_id }) => update_id >= offset)
+        if (after().length === 0) {
+          await new Promise<void>((resolve) => {
+            polls.add(resolve)
+            setTimeout(resolve, 2000)
+          })
+        }
+        return { ok: true, result: after() }
+      }
+      case 'getFile':
+        return { ok: true, result: { file_id: body.file_id, file_path: `files/${body.file_id}` } }
+      case 'sendMessage':
+      case 'sendPhoto':
+      case 'sendDocument':
+        return {
+          ok: true,
+          result: { message_id: ++lastMessage, date: 0, chat: { id: Number(body.chat_id), type: 'private' } },
+        }
+      default:
+        return { ok: true, result: true }
+    }
+  }
+
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url!, 'http://x').pathname
+    const file = /^\/file\/bot([^/]+)\/files\/(.+)$/.exec(path)
+    if (file) return void response.end(files.get(file[2]!))
+    const chunks: Uint8Array[] = []
+    for await (const chunk of request) chunks.push(chunk as Uint8Array)
+    const raw = Buffer.concat(chunks).toString()
+    const [, given, method] = /^\/bot([^/]+)\/(\w+)$/.exec(path) ?? []
+    const body = request.headers['content-type'] === 'application/json' && raw !== ''
+      ? JSON.parse(raw) as Record<string, unknown>
+      : { chat_id: /name="chat_id"\r\n\r\n(-?\d+)/.exec(raw)?.[1] }
+    const result: Answer = given === token
+      ? await answer(method!, body)
+      : { ok: false, error_code: 401, description: 'Unauthorized' }
+    calls.push({ method: method!, body, raw })
+    for (const look of watchers) look()
+    response.statusCode = result.ok ? 200 : result.error_code
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify(result))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+
+  return {
+    url: `http://127.0.0.1:${port}`,
+    files,
+    calls,
+    /** Lets a method answer so once. */
+    prepare: (method: string, answer: Answer): void =>
+      void prepared.set(method, [...prepared.get(method) ?? [], answer]),
+    /** Something happens on Telegram. */
+    happen(update: object): void {
+      updates.push({ update_id: ++lastUpdate, ...update })
+      for (const wake of polls) wake()
+      polls.clear()
+    },
+    /** Resolves with the first call that fits. */
+    called(method: string, fits: (call: Call) => boolean = () => true): Promise<Call> {
+      return new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`${method} was not called`)), 10_000)
+        const look = () => {
+          const call = calls.find((call) => call.method === method && fits(call))
+          if (!call) return
+          clearTimeout(timer)
+          watchers.delete(look)
+          resolve(call)
+        }
+        watchers.add(look)
+        look()
+      })
+    },
+    async close(): Promise<void> {
+      for (const wake of polls) wake()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
