@@ -28,6 +28,8 @@ describe('paths', () => {
       paths.tools({ tool: 'notes.create' }),
       paths.logs({ level: 'warn' }),
       paths.system(),
+      paths.channels({ tab: 'people' }),
+      paths.channel('my bot', { tab: 'settings' }),
       paths.mcp({ tab: 'browse' }),
       paths.mcpServer('a b', { tab: 'log' }),
       paths.settings(),

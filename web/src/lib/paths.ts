@@ -7,6 +7,10 @@ export const paths = {
     withQuery('/mcp-servers', query),
   mcpServer: (name: string, query: { tab?: string; q?: string; tool?: string } = {}) =>
     withQuery(`/mcp-servers/${encodeURIComponent(name)}`, query),
+  channels: (
+    query: { tab?: string; setup?: string; channel?: string; state?: string; q?: string } = {},
+  ) => withQuery('/channels', query),
+  channel: (name: string, query: { tab?: string } = {}) => withQuery(`/channels/${encodeURIComponent(name)}`, query),
   approvals: () => '/approvals',
   approvalHistory: (query: { state?: string; tool?: string; session?: string } = {}) =>
     withQuery('/approvals/history', query),

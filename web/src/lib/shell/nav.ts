@@ -3,6 +3,7 @@ import Boxes from '@lucide/svelte/icons/boxes'
 import KeyRound from '@lucide/svelte/icons/key-round'
 import MessagesSquare from '@lucide/svelte/icons/messages-square'
 import Plug from '@lucide/svelte/icons/plug'
+import Radio from '@lucide/svelte/icons/radio'
 import ScrollText from '@lucide/svelte/icons/scroll-text'
 import ShieldCheck from '@lucide/svelte/icons/shield-check'
 import SlidersHorizontal from '@lucide/svelte/icons/sliders-horizontal'
@@ -19,8 +20,8 @@ export type NavItem = {
   key: string
   /** Other words that find it in the palette. */
   words: string[]
-  /** Shows how many calls wait for a yes. */
-  counts?: 'approvals'
+  /** Shows how many calls, or strangers on chat platforms, wait for a yes. */
+  counts?: 'approvals' | 'pairings'
 }
 
 export type NavGroup = { label: string; items: NavItem[] }
@@ -41,6 +42,25 @@ const GROUPS: NavGroup[] = [
       key: 'a',
       words: ['inbox', 'questions', 'rules', 'policy', 'allow', 'deny', 'audit'],
       counts: 'approvals',
+    }, {
+      label: 'Channels',
+      href: paths.channels(),
+      icon: Radio,
+      key: 'h',
+      words: [
+        'telegram',
+        'slack',
+        'discord',
+        'whatsapp',
+        'irc',
+        'matrix',
+        'email',
+        'bots',
+        'pairing',
+        'outbox',
+        'routing',
+      ],
+      counts: 'pairings',
     }, {
       label: 'Tools',
       href: paths.tools(),

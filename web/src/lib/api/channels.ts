@@ -1,0 +1,92 @@
+import type {
+  Channel,
+  ChannelGroup,
+  ChannelPerson,
+  ChannelRoute,
+  OutboxEntry,
+  Pairing,
+  RouteTest,
+  RouteTestResult,
+  SendToChatInput,
+  UpdateGroupInput,
+  UpdatePersonInput,
+} from '$shared/channels.ts'
+import { api, type Fetch, type Tagged } from './client.ts'
+import { plugins } from './plugins.ts'
+
+/** `channels.<name>` of `gatehouse.yaml` as it is written. */
+export type ChannelSection = Record<string, unknown>
+export type OutboxPage = { entries: OutboxEntry[]; nextCursor: string | null }
+
+/** Chat platforms: state, people, pairings, where messages go, and what is still to be sent. */
+export const channels = (fetch?: Fetch) => {
+  const client = api(fetch)
+  const at = (name: string, rest = '') => `/api/channels/${encodeURIComponent(name)}${rest}`
+  const of = (kind: string, channel: string, id: string) =>
+    `/api/channel-${kind}/${encodeURIComponent(channel)}/${encodeURIComponent(id)}`
+  const entry = (id: string, rest = '') => `/api/outbox/${encodeURIComponent(id)}${rest}`
+  const pairing = (id: string, rest: string) => `/api/pairings/${encodeURIComponent(id)}${rest}`
+
+  const sections = () => client.getTagged<{ channels?: Record<string, ChannelSection> }>('/api/config')
+
+  /** Refused with 412 when the file is no longer the one that `ifMatch` names. */
+  const writeSection = async (name: string, next: ChannelSection, read: Awaited<ReturnType<typeof sections>>) => {
+    // The section is replaced whole; a merge patch could not take keys out of a channel.
+    await client.patch('/api/config/channels', { ...read.data.channels, [name]: next }, { ifMatch: read.etag })
+  }
+
+  return {
+    list: async () => (await client.get<{ channels: Channel[] }>('/api/channels')).channels,
+    send: async (name: string, input: SendToChatInput) =>
+      (await client.post<{ entries: OutboxEntry[] }>(at(name, '/messages'), input)).entries,
+
+    /** What is written of a channel, with the tag of the file; undefined where nothing is. */
+    section: async (name: string): Promise<Tagged<ChannelSection | undefined>> => {
+      const { data, etag } = await sections()
+      return { data: data.channels?.[name], etag }
+    },
+    saveSection: async (name: string, next: ChannelSection, ifMatch: string | null) => {
+      const read = await sections()
+      await writeSection(name, next, { ...read, etag: ifMatch })
+    },
+    /** Where `gatehouse.yaml` names the channel, it alone decides. */
+    setEnabled: async (name: string, enabled: boolean): Promise<void> => {
+      const read = await sections()
+      const section = read.data.channels?.[name]
+      if (section) await writeSection(name, { ...section, enabled }, read)
+      else await (enabled ? plugins(fetch).enable(name) : plugins(fetch).disable(name))
+    },
+
+    pairings: async (state: 'pending' | 'all' = 'pending') =>
+      (await client.get<{ pairings: Pairing[] }>('/api/pairings', { query: { state } })).pairings,
+    /** Refused with 409 when somebody was quicker, or the code is no longer valid. */
+    approve: (id: string, trusted: boolean) => client.post<Pairing>(pairing(id, '/approve'), { trusted }),
+    reject: (id: string) => client.post<Pairing>(pairing(id, '/reject')),
+
+    people: (channel?: string) =>
+      client.get<{ people: ChannelPerson[]; groups: ChannelGroup[] }>('/api/channel-people', { query: { channel } }),
+    updatePerson: (channel: string, id: string, input: UpdatePersonInput) =>
+      client.patch<ChannelPerson>(of('people', channel, id), input),
+    updateGroup: (channel: string, id: string, input: UpdateGroupInput) =>
+      client.patch<ChannelGroup>(of('groups', channel, id), input),
+
+    routes: async (): Promise<Tagged<ChannelRoute[]>> => {
+      const { data, etag } = await client.getTagged<{ routes: ChannelRoute[] }>('/api/channel-routes')
+      return { data: data.routes, etag }
+    },
+    /** Refused with 412 when the rules are no longer those that `ifMatch` names. */
+    saveRoutes: async (routes: ChannelRoute[], ifMatch: string | null): Promise<Tagged<ChannelRoute[]>> => {
+      const response = await client.raw('PUT', '/api/channel-routes', { routes }, { ifMatch })
+      const saved = await response.json() as { routes: ChannelRoute[] }
+      return { data: saved.routes, etag: response.headers.get('etag') }
+    },
+    testRoute: (input: RouteTest, signal?: AbortSignal) =>
+      client.post<RouteTestResult>('/api/channel-routes/test', input, { signal }),
+
+    /** Newest first. */
+    outbox: (query: { state?: string; channel?: string; limit?: number; cursor?: string } = {}) =>
+      client.get<OutboxPage>('/api/outbox', { query }),
+    sendAgain: (id: string) => client.post<OutboxEntry>(entry(id, '/send')),
+    discard: (id: string) => client.delete<OutboxEntry>(entry(id)),
+  }
+}

@@ -1,0 +1,17 @@
+import { channels } from '$lib/api/channels.ts'
+import type { PageLoad } from './$types'
+
+export const load: PageLoad = async ({ fetch, url, parent, depends }) => {
+  depends('app:channels')
+  const client = channels(fetch)
+  const tab = url.searchParams.get('tab') ?? ''
+  const query = { channel: url.searchParams.get('channel') ?? '', state: url.searchParams.get('state') ?? '' }
+  const { admin } = await parent()
+  const [list, people, routes, outbox] = await Promise.all([
+    client.list(),
+    admin && tab === 'people' ? client.people() : undefined,
+    tab === 'routing' ? client.routes() : undefined,
+    admin && tab === 'outbox' ? client.outbox(query) : undefined,
+  ])
+  return { channels: list, people, routes, outbox }
+}

@@ -1,0 +1,68 @@
+import type { Channel, Disposition } from '$shared/channels.ts'
+import type { Plugin } from '$shared/plugins.ts'
+
+export type Look = { label: string; tone: 'neutral' | 'primary' | 'success' | 'warning' | 'destructive' }
+
+/** The state of a channel in a word. */
+export function lookOf({ state, connected, auth }: Pick<Channel, 'state' | 'connected' | 'auth'>): Look {
+  switch (state) {
+    case 'ready':
+      if (auth) return { label: 'Waits for you', tone: 'warning' }
+      return connected ? { label: 'Connected', tone: 'success' } : { label: 'Not connected', tone: 'warning' }
+    case 'starting':
+      return { label: 'Starting', tone: 'primary' }
+    case 'backoff':
+      return { label: 'Tries again', tone: 'warning' }
+    case 'failed':
+      return { label: 'Failed', tone: 'destructive' }
+    case 'quarantined':
+      return { label: 'In quarantine', tone: 'destructive' }
+    default:
+      return { label: 'Stopped', tone: 'neutral' }
+  }
+}
+
+const MENDS: [RegExp, string][] = [
+  [
+    /\b(401|403|unauthori[sz]ed|forbidden|invalid (token|auth)|not_authed|bad credentials|password)\b/i,
+    'It refused the credentials: enter the token again.',
+  ],
+  [
+    /\b409\b|terminated by other getUpdates|conflict/i,
+    'The same bot runs elsewhere: stop it there, or make a token of its own.',
+  ],
+  [/settings are not complete|is missing|is needed/i, 'Enter what is missing in its settings.'],
+  [/not accepted|since it was accepted/i, 'Read what it may do, and accept it.'],
+  [
+    /denied|requires \w+ access|refused to reach/i,
+    'It tried what its manifest does not declare. Look at its permissions on the Plugins page.',
+  ],
+  [/no plugin "/i, 'Install the plugin, or take the channel out of gatehouse.yaml.'],
+  [/rate.?limit|429|too many requests/i, 'The platform asks to slow down; what waits is sent later.'],
+  [
+    /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|fetch failed|can.?t be reached|network/i,
+    'Check the address, and whether this machine is online.',
+  ],
+  [/crash|exited|ended|signal/i, 'Its last words are in its log. Restart it once the cause is mended.'],
+  [/blocked|chat not found|kicked|forbidden/i, 'The bot may not write there: ask to be let in again.'],
+]
+
+/** What to do about a failure, where that can be told. */
+export const mendOf = (text: string | null | undefined): string | undefined =>
+  text ? MENDS.find(([pattern]) => pattern.test(text))?.[1] : undefined
+
+/** What is enabled as a channel and does not run, so that the list of channels does not have it. */
+export const stuckOf = (carriers: Plugin[], running: Channel[]): Plugin[] =>
+  carriers.filter(({ name, enabled, problem }) =>
+    enabled && problem !== null && !running.some((channel) => channel.name === name)
+  )
+
+/** What can be set up as a channel: what is off. */
+export const offeredOf = (carriers: Plugin[]): Plugin[] => carriers.filter(({ enabled }) => !enabled)
+
+export const DISPOSITIONS: { value: Disposition; label: string; hint: string }[] = [
+  { value: 'allow', label: 'Answered', hint: 'The agent reads it and answers' },
+  { value: 'passive', label: 'Context only', hint: 'Told to the agent with the next question of others' },
+  { value: 'silent', label: 'Recorded only', hint: 'Kept, and never shown to the agent' },
+  { value: 'block', label: 'Dropped', hint: 'As if it had never been written' },
+]
