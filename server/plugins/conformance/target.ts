@@ -1,11 +1,10 @@
-import { rm, stat } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ulid } from 'ulid'
 import * as v from 'valibot'
 import { Manifest, MANIFEST_FILE } from '../../../shared/plugin-manifest.ts'
 import { PLUGIN_PROTOCOL } from '../../../shared/plugin-protocol.ts'
-import { readText } from '../../config/file.ts'
 import { invalid } from '../../errors.ts'
 import type { Runtime } from '../../runtime/port.ts'
 import { environmentOf, launchFolder } from '../launch.ts'
@@ -43,8 +42,7 @@ export async function openTarget(words: string[], options: {
 }): Promise<Target> {
   const { runtime, environment: variables, settings = {} } = options
   const folder = words.length === 1 && await isFolder(words[0]!) ? resolve(words[0]!) : undefined
-  const text = folder === undefined ? undefined : await readText(join(folder, MANIFEST_FILE))
-  if (folder !== undefined && text === undefined) throw invalid('folder', `${folder} has no ${MANIFEST_FILE}`)
+  const text = folder === undefined ? undefined : await manifestText(folder)
   const rawManifest = text === undefined ? undefined : parsed(text)
   const result = v.safeParse(Manifest, rawManifest)
   const manifest = result.success ? result.output : undefined
@@ -112,6 +110,14 @@ const configureOf = ({ id, name, version }: Manifest, { config = {}, secrets = {
   secrets,
   data_dir: data,
 })
+
+async function manifestText(folder: string): Promise<string> {
+  try {
+    return await readFile(join(folder, MANIFEST_FILE), 'utf8')
+  } catch (error) {
+    throw invalid('folder', `${folder} has no ${MANIFEST_FILE} that can be read: ${(error as Error).message}`)
+  }
+}
 
 const isFolder = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() ?? false
