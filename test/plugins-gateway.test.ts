@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import process from 'node:process'
 import { after, afterEach, describe, it } from 'node:test'
 import type { GatewayError } from '../server/plugins/service.ts'
-import { channel, hosted, until } from './support/plugins/hosted.ts'
+import type { Plugin } from '../shared/plugins.ts'
+import { channel, hosted, until, writePlugin } from './support/plugins/hosted.ts'
 
 type Hosted = Awaited<ReturnType<typeof hosted>>
 
@@ -200,6 +203,40 @@ describe('a gateway', { timeout: 120_000 }, () => {
     await until(() => isGone(pid!))
     await set(true)
     await app.ready('a')
+  })
+
+  it('in quarantine stays there over a restart of the server, until somebody starts it', async () => {
+    const settings = { bad: channel('hostile.mjs', 'crash-loop') }
+    const first = await open(settings, { max_crashes: 2 })
+    await until(async () => (await first.plugin('bad')).state === 'quarantined')
+    await first.stop()
+    opened.length = 0
+    const app = await open(settings, { max_crashes: 2 }, first.home)
+    await until(() => app.plugins.gateways()[0]?.state === 'quarantined')
+    assert.equal((await app.plugin('bad')).restarts, 0)
+    await app.json('/api/plugins/bad/restart', { json: {} })
+    await until(async () => (await app.plugin('bad')).restarts === 1)
+  })
+
+  it('may be one of several of the same plugin, each with its own settings', async () => {
+    const app = await open({})
+    await writePlugin(join(app.home, 'plugins', 'capable'), { channels: ['capable'] })
+    const { surface_hash } = (await app.json<{ plugins: Plugin[] }>('/api/plugins')).plugins
+      .find(({ name }) => name === 'capable')!
+    await app.json('/api/plugins/capable/accept', { json: { surface_hash } })
+    await app.json('/api/config/channels', {
+      method: 'PATCH',
+      json: { one: { plugin: 'capable', room: 1 }, two: { plugin: 'capable', room: 2 }, none: { plugin: 'nobody' } },
+    })
+    for (const [name, room] of [['one', 1], ['two', 2]] as const) {
+      assert.equal((await app.ready(name)).plugin, 'capable')
+      const { config, fixed } = await app.json<{ config: { room: number }; fixed: string[] }>(
+        `/api/plugins/${name}/config`,
+      )
+      assert.deepEqual([config.room, fixed], [room, ['room']])
+    }
+    assert.match((await app.plugin('none')).problem!, /no plugin "nobody" is installed/)
+    await app.json('/api/plugins/one/disable', { json: {}, status: 409 })
   })
 
   it('gets the variables that are named for it and none of ours', async () => {

@@ -77,12 +77,16 @@ export async function launchFolder({ manifest, folder, data, audit, own, variabl
   }
 }
 
-/** Exactly what the manifest names, its own folder to read and its own data to write. */
-export function denoFlags(
-  { permissions }: Manifest,
-  { folder, data }: { folder: string; data: string },
-): string[] {
+/** What it may read and write: what the manifest names, its own folder, and its own data. */
+export function pathsOf({ permissions }: Manifest, { folder, data }: { folder: string; data: string }) {
   const paths = (list: readonly string[]) => list.map((path) => isAbsolute(path) ? path : join(folder, path))
+  return { read: [folder, data, ...paths(permissions.read)], write: [data, ...paths(permissions.write)] }
+}
+
+/** Exactly what the manifest names. */
+function denoFlags(manifest: Manifest, own: { folder: string; data: string }): string[] {
+  const { permissions } = manifest
+  const { read, write } = pathsOf(manifest, own)
   const allow = (what: string, list: readonly string[]) => list.length > 0 ? [`--allow-${what}=${list.join(',')}`] : []
   return [
     'run',
@@ -95,8 +99,8 @@ export function denoFlags(
     ...allow('env', ['GATEHOUSE_PLUGIN_DATA', ...permissions.env]),
     // A variable that it may not see is one that is not set; libraries look at many.
     '--ignore-env',
-    ...allow('read', [folder, data, ...paths(permissions.read)]),
-    ...allow('write', [data, ...paths(permissions.write)]),
+    ...allow('read', read),
+    ...allow('write', write),
     ...allow('run', permissions.run),
     ...allow('sys', permissions.sys),
   ]

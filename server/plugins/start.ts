@@ -9,7 +9,7 @@ import type { Sentinel } from '../runtime/sentinel.ts'
 import { createDenials } from './denials.ts'
 import { gateProblem } from './gates.ts'
 import type { Journal } from './journal.ts'
-import { environmentOf, launchCommand, launchFolder } from './launch.ts'
+import { environmentOf, launchCommand, launchFolder, pathsOf } from './launch.ts'
 import { createPace } from './pace.ts'
 import { createProcess, type PluginProcess, type Received } from './process.ts'
 import type { Resolved } from './settings.ts'
@@ -67,7 +67,7 @@ export async function startProgram(spec: Spec, deps: {
     ? createDenials({
       file: launch.audit,
       permissions: manifest.permissions,
-      folders: { read: [folder, data, ...manifest.permissions.read], write: [data, ...manifest.permissions.write] },
+      folders: pathsOf(manifest, { folder, data }),
       onDenied: (message) => journal.incident('denied', message),
     })
     : undefined

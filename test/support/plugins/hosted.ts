@@ -31,8 +31,12 @@ export const QUICK = {
 }
 
 /** The app with these channels, and what their gateways said. */
-export async function hosted(channels: Record<string, unknown>, plugins: Record<string, unknown> = {}) {
-  const home = await homeWith({ channels, plugins: { ...QUICK, ...plugins } })
+export async function hosted(
+  channels: Record<string, unknown>,
+  plugins: Record<string, unknown> = {},
+  earlier?: string,
+) {
+  const home = earlier ?? await homeWith({ channels, plugins: { ...QUICK, ...plugins } })
   const heard: { gateway: string; event: GatewayNews }[] = []
   let before: (event: GatewayNews) => Promise<void> = async () => {}
   const app = await testApp({ home, env: { PATH: process.env.PATH! } })
