@@ -52,9 +52,13 @@ export function createToolPage(deps: {
       })
     },
 
-    /** The last calls of the caller's agent to one tool, also to one that is gone. */
-    calls: (caller: Caller, name: string, limit: number): Promise<ToolCall[]> =>
-      deps.history.callsOf(caller.handle, tools.find(name)?.name ?? name, limit),
+    /** The last calls of the caller's agent to one tool, also to one that is gone; `not_found` for one that never was. */
+    async calls(caller: Caller, name: string, limit: number): Promise<ToolCall[]> {
+      const known = tools.find(name)?.name ?? deps.off().find(({ tool }) => tool.name === name)?.tool.name
+      const calls = await deps.history.callsOf(caller.handle, known ?? name, limit)
+      if (known === undefined && calls.length === 0) throw notFound('tool', name)
+      return calls
+    },
 
     /** Throws `forbidden` when the gate denies, `conflict` when it asks and nobody entitled confirmed. */
     async run(caller: Caller, name: string, input: RunToolInput, signal: AbortSignal): Promise<ToolRun> {

@@ -25,7 +25,7 @@ export const toolRoutes = (page: ToolPage) =>
         scope: 'read',
         query: ToolCallsQuery,
         returns: '{calls: ToolCall[]}',
-        errors: ['invalid_input'],
+        errors: ['invalid_input', 'not_found'],
       }),
       async (c) => c.json({ calls: await page.calls(c.var.caller, c.req.param('name'), c.req.valid('query').limit) }),
     )
