@@ -23,7 +23,7 @@ const Id = v.pipe(
   ], 'must be an id, in quotes'),
 )
 const ids = (title: string, description: string) =>
-  v.optional(v.pipe(v.array(Id, 'must be a list'), v.title(title), v.description(description)), [])
+  v.optional(v.pipe(v.array(Id, 'must be a list'), v.title(title), v.description(description)))
 
 const whole = (title: string, description: string, min: number, max: number) =>
   v.pipe(
@@ -54,7 +54,6 @@ export const channelEntries = {
   ),
   pairing: v.optional(
     flag('Pairing', 'Strangers who write directly get a code, and may write once you approve it'),
-    true,
   ),
   activation: v.optional(
     v.pipe(
@@ -62,11 +61,9 @@ export const channelEntries = {
       v.title('In groups, answer'),
       v.description('mention: only what is addressed to the agent; always: everything'),
     ),
-    'mention',
   ),
   group_disposition: v.optional(
     v.pipe(Disposition, v.title('Members of groups'), v.description('What becomes of the words of people not listed')),
-    'allow',
   ),
   dispositions: v.optional(
     v.pipe(
@@ -74,13 +71,11 @@ export const channelEntries = {
       v.title('Single people'),
       v.description('By id, "abc*" for all that begin so: allow, passive (context only), silent, or block'),
     ),
-    {},
   ),
   context_messages: v.optional(
     whole('Context', 'Messages of group talk that are told to the agent with the next question', 0, 1000),
-    100,
   ),
-  context_hours: v.optional(whole('Age of context', 'Hours', 1, 720), 24),
+  context_hours: v.optional(whole('Age of context', 'Hours', 1, 720)),
   model: v.optional(v.pipe(v.string('must be text'), v.maxLength(300), v.title('Model'))),
   queue_policy: v.optional(
     v.pipe(
@@ -90,20 +85,35 @@ export const channelEntries = {
   ),
   burst_ms: v.optional(
     whole('Wait for more', 'Milliseconds in which messages of one person are joined', 0, 60_000),
-    1500,
   ),
-  streaming: v.optional(flag('Growing replies', 'Show long replies while they are written, where edits work'), true),
+  streaming: v.optional(flag('Growing replies', 'Show long replies while they are written, where edits work')),
   text_limit: v.optional(
     whole('Longest message', "Longer replies are split; the platform's own when left out", 100, 1_000_000),
   ),
   text_unit: v.optional(v.pipe(TextUnit, v.title('Counted in'))),
   max_media_bytes: v.optional(
     whole('Largest file', 'Bytes, in either direction', 1, 1024 ** 3),
-    25 * 1024 ** 2,
   ),
 }
-export const ChannelSettings = v.object(channelEntries)
-export type ChannelSettings = v.InferOutput<typeof ChannelSettings>
+/** What holds where the configuration says nothing. */
+export const CHANNEL_DEFAULTS = {
+  allowed_users: [] as string[],
+  allowed_groups: [] as string[],
+  pairing: true,
+  activation: 'mention' as Activation,
+  group_disposition: 'allow' as Disposition,
+  dispositions: {} as Record<string, Disposition>,
+  context_messages: 100,
+  context_hours: 24,
+  burst_ms: 1500,
+  streaming: true,
+  max_media_bytes: 25 * 1024 ** 2,
+}
+
+const Entries = v.object(channelEntries)
+export type ChannelSettings =
+  & Omit<v.InferOutput<typeof Entries>, keyof typeof CHANNEL_DEFAULTS>
+  & typeof CHANNEL_DEFAULTS
 
 const pattern = v.optional(v.pipe(v.string(), v.minLength(1, 'must not be empty'), v.maxLength(300)))
 

@@ -1,12 +1,10 @@
-import * as v from 'valibot'
-import { ChannelSettings } from '../../shared/channels.ts'
+import { CHANNEL_DEFAULTS, type ChannelSettings } from '../../shared/channels.ts'
 import type { ChannelDeps } from './deps.ts'
 
 /** The core's part of `channels.<name>`, or of one of Duragent's `gateways.external`; defaults for one in neither. */
 export function createSettings(config: ChannelDeps['config']): (name: string) => ChannelSettings {
   let from: object | undefined
   let known = new Map<string, ChannelSettings>()
-  const usual = v.parse(ChannelSettings, {})
 
   return (name) => {
     const current = config()
@@ -14,10 +12,10 @@ export function createSettings(config: ChannelDeps['config']): (name: string) =>
     if (from !== current) {
       from = current
       known = new Map(
-        (current.gateways?.external ?? []).map((entry): [string, ChannelSettings] => [entry.name, entry]),
+        (current.gateways?.external ?? []).map((entry) => [entry.name, { ...CHANNEL_DEFAULTS, ...entry }]),
       )
-      for (const [key, entry] of Object.entries(current.channels)) known.set(key, entry)
+      for (const [key, entry] of Object.entries(current.channels)) known.set(key, { ...CHANNEL_DEFAULTS, ...entry })
     }
-    return known.get(name) ?? usual
+    return known.get(name) ?? CHANNEL_DEFAULTS
   }
 }
