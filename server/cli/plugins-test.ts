@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import * as v from 'valibot'
+import { AppError } from '../errors.ts'
 import type { Outcome } from '../plugins/conformance/check.ts'
 import type { CheckResult } from '../plugins/conformance/run.ts'
 import type { Settings } from '../plugins/conformance/target.ts'
@@ -30,6 +31,9 @@ send, as long as it answers. Exit code 1 when a check fails.`,
     const { openTarget } = await import('../plugins/conformance/target.ts')
     const settings = await readSettings(text({ flags }, 'settings'))
     const target = await openTarget(args, { runtime: await currentRuntime(), environment: env, settings })
+      .catch((error: unknown) => {
+        throw error instanceof AppError ? usage(error.message) : error
+      })
     const { green, red, yellow, dim, bold } = out.style
     const paint = { pass: green, fail: red, warn: yellow, skip: dim }
     const onResult = ({ status, title, message, duration_ms }: CheckResult): void => {
