@@ -157,7 +157,9 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
       },
       onQuarantine(name, message) {
         journal.incident('crash', `in quarantine: ${message}`)
-        void store.change(name, { quarantined: message }, now())
+        store.change(name, { quarantined: message }, now()).catch((error: Error) =>
+          journal.incident('error', `its quarantine could not be kept: ${error.message}`)
+        )
       },
       state: (event) => answerState(store, name, event, now()),
     })

@@ -32,7 +32,11 @@ export async function createPlugins(deps: PluginDeps) {
   const store = createPluginStore(deps)
   const roster = await createRoster({ ...deps, store })
   const installer = createInstaller({ ...deps, store, roster })
-  deps.onConfig(() => void roster.refresh())
+  deps.onConfig(() => {
+    roster.refresh().catch((error: unknown) =>
+      deps.log.error('plugins.refresh_failed', 'Changed settings did not reach the plugins', { error: String(error) })
+    )
+  })
 
   function find(name: string): Spec {
     const spec = roster.specs().find((candidate) => candidate.name === name)

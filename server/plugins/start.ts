@@ -93,9 +93,13 @@ export async function startProgram(spec: Spec, deps: {
     sweep: () => deps.sweep(mark),
   })
   void process.ended.then(async () => {
-    await denials?.read().catch(() => {}) // The folder may be gone with the home of a test.
-    await denials?.remove()
     await deps.sentinel.remove(child.pid)
+    try {
+      await denials?.read()
+      await denials?.remove()
+    } catch (error) {
+      journal.line('warn', `what it was refused could not be read: ${(error as Error).message}`)
+    }
   })
   return {
     process,

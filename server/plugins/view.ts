@@ -7,7 +7,7 @@ export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
   const { manifest, stored } = spec
   const unit = roster.unitOf(spec.name)
   const supervisor = unit?.supervisor
-  const measured = roster.watch.of(spec.name)?.latest
+  const measured = roster.watch.latest(spec.name)
   const reason = await roster.reason(spec)
   const quarantined = supervisor?.state === 'quarantined' || (!unit && stored?.quarantined)
   const startedAt = supervisor?.startedAt ? supervisor.startedAt / 1000 : null
@@ -51,5 +51,5 @@ export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
 export const detailOf = async (spec: Spec, roster: Roster): Promise<PluginDetail> => ({
   ...await viewOf(spec, roster),
   manifest: spec.manifest ?? null,
-  memory: roster.watch.of(spec.name)?.samples ?? [],
+  memory: roster.watch.samples(spec.name),
 })

@@ -17,6 +17,8 @@ export type Watched = {
 /** Looks at all running plugins at once, now and then, and ends those that take too much. Costs nothing without any. */
 export function createWatch({ settings, now }: { settings: () => PluginSettings; now: () => number }) {
   const watched = new Map<string, Watched>()
+  /** Also of processes before this one, for the graph. */
+  const history = new Map<string, Watched['samples']>()
   let timer: ReturnType<typeof setTimeout> | undefined
 
   function schedule(): void {
@@ -49,7 +51,8 @@ export function createWatch({ settings, now }: { settings: () => PluginSettings;
 
   return {
     add(name: string, plugin: Omit<Watched, 'samples' | 'latest'>): void {
-      const samples = watched.get(name)?.samples ?? []
+      const samples = history.get(name) ?? []
+      history.set(name, samples)
       const entry: Watched = { ...plugin, samples, latest: undefined }
       watched.set(name, entry)
       void plugin.process.ended.then(() => {
@@ -57,7 +60,9 @@ export function createWatch({ settings, now }: { settings: () => PluginSettings;
       })
       schedule()
     },
-    of: (name: string): Pick<Watched, 'samples' | 'latest'> | undefined => watched.get(name),
+    latest: (name: string): Watched['latest'] => watched.get(name)?.latest,
+    /** The oldest first. */
+    samples: (name: string): Watched['samples'] => history.get(name) ?? [],
     stop: (): void => clearTimeout(timer),
   }
 }
