@@ -2,7 +2,8 @@ import { defineChannel, type Incoming } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 
 /**
- * A channel without a platform: what it is told to say comes back as a message from `echo`. Texts that begin with a
+ * A channel without a platform: what it is told to say comes back as a message from `echo`, but for answers, or agent
+ * and echo would talk for ever. Texts that begin with a
  * slash try the rest: `/fail`, `/slow`, `/button`.
  */
 defineChannel({
@@ -41,7 +42,7 @@ defineChannel({
     api.status(true, { identity: 'echo' })
 
     return {
-      async send({ chat_id, content, inline_keyboard }) {
+      async send({ chat_id, content, reply_to, inline_keyboard }) {
         if (content === '/fail') throw new PluginError('rate_limited', 'Not now', { retryAfterMs: 2000 })
         if (content === '/slow') await new Promise((resolve) => setTimeout(resolve, 200))
         const id = await nextId()
@@ -50,7 +51,7 @@ defineChannel({
         if (content === '/button' && button) {
           const callback = { callback_query_id: `c-${id}`, chat_id, sender: { id: 'echo' }, message_id: id }
           await api.pressed({ ...callback, data: button.callback_data })
-        } else {
+        } else if (reply_to === undefined) {
           await answer(chat_id, { type: 'text', text: `${prefix}${content}` }, id)
         }
         return id

@@ -48,7 +48,8 @@ def known(message_id):
 
 def send_message(command):
     message_id = remember(command["content"])
-    echo(command["chat_id"], {"type": "text", "text": command["content"]}, message_id)
+    if not command.get("reply_to"):  # Or agent and echo would talk for ever.
+        echo(command["chat_id"], {"type": "text", "text": command["content"]}, message_id)
     return message_id
 
 

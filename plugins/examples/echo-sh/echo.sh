@@ -41,7 +41,9 @@ while IFS= read -r line; do
       chat_id=$(field chat_id)
       text=$(field content)
       ok ",\"message_id\":\"m$count\""
-      say "{\"type\":\"message_received\",\"message_id\":\"echo-m$count\",\"chat_id\":\"$chat_id\",\"sender\":{\"id\":\"echo\"},\"content\":{\"type\":\"text\",\"text\":\"$text\"},\"routing\":{\"channel\":\"echo\",\"chat_type\":\"dm\",\"chat_id\":\"$chat_id\",\"sender_id\":\"echo\"},\"reply_to\":\"m$count\"}"
+      # An answer has no echo, or agent and echo would talk for ever.
+      [ -n "$(field reply_to)" ] ||
+        say "{\"type\":\"message_received\",\"message_id\":\"echo-m$count\",\"chat_id\":\"$chat_id\",\"sender\":{\"id\":\"echo\"},\"content\":{\"type\":\"text\",\"text\":\"$text\"},\"routing\":{\"channel\":\"echo\",\"chat_type\":\"dm\",\"chat_id\":\"$chat_id\",\"sender_id\":\"echo\"},\"reply_to\":\"m$count\"}"
       ;;
     answer_callback_query) ok '' ;;
     *)
