@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, afterEach, describe, it } from 'node:test'
+import { scripted } from '../server/models/providers/scripted.ts'
 import type { GatewayError } from '../server/plugins/service.ts'
 import type { Plugin } from '../shared/plugins.ts'
-import { channel, hosted, until, writePlugin } from './support/plugins/hosted.ts'
+import { testApp } from './support/app.ts'
+import { channel, homeWith, hosted, until, writePlugin } from './support/plugins/hosted.ts'
 
 type Hosted = Awaited<ReturnType<typeof hosted>>
 
@@ -245,6 +247,27 @@ describe('a gateway', { timeout: 120_000 }, () => {
     const names = (await app.order('a', 'environment')).message_id!.split(',')
     assert.ok(names.includes('MINE') && names.includes('PATH'))
     assert.ok(!names.includes('GATEHOUSE_TOKEN'), `${names}`)
+  })
+})
+
+describe('a message that a plugin brings', { timeout: 60_000 }, () => {
+  it('is answered by the agent, through the plugin', async () => {
+    const home = await homeWith({ channels: { chat: { ...channel('gateway.mjs', 'chat'), allowed_users: ['*'] } } })
+    const app = await testApp({ home, env: { PATH: process.env.PATH! }, model: scripted(['Good morning to you.']) })
+    try {
+      const gateway = await until(() => app.plugins.gateways().find(({ state }) => state === 'ready'))
+      const order = { type: 'send_message' as const, chat_id: '1', content: 'message good morning' }
+      await gateway.command(order, { request_id: 'order' })
+      await until(async () => {
+        const { channels } = await app.json<{ channels: { name: string; messages: { in: number; out: number } }[] }>(
+          '/api/channels',
+        )
+        const { messages } = channels.find(({ name }) => name === 'chat')!
+        return messages.in === 1 && messages.out === 1
+      }, 'the answer')
+    } finally {
+      await app.close()
+    }
   })
 })
 
