@@ -365,8 +365,11 @@ describe('replies', () => {
     await until(() => chat.texts(), (texts) => texts[0] === words)
     assert.equal(chat.shown.length, 1)
     assert.ok(chat.shown[0]!.edits >= 1 && chat.shown[0]!.edits <= 6, String(chat.shown[0]!.edits))
-    const { entries } = await app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=all')
-    assert.deepEqual(entries.map(({ kind, state }) => [kind, state]).reverse(), [['send', 'sent'], ['edit', 'sent']])
+    const { entries } = await until(
+      () => app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=all'),
+      ({ entries }) => entries.every(({ state }) => state === 'sent'),
+    )
+    assert.deepEqual(entries.map(({ kind }) => kind).reverse(), ['send', 'edit'])
   })
 
   it('come whole where messages cannot be edited', async () => {
