@@ -27,7 +27,12 @@ export function partsOf(
   return { plain: only((name) => !isAdvanced(name)), advanced: only(isAdvanced) }
 }
 
-function withHint(schema: JsonSchema, hint: PluginConfig['ui_hints'][string] | undefined): JsonSchema {
+/** Patterns say nothing to people, and the server holds values against them. */
+function withHint(
+  { pattern: _, default: usual, ...rest }: JsonSchema,
+  hint: PluginConfig['ui_hints'][string] | undefined,
+): JsonSchema {
+  const schema = usual === undefined || usual === '' || Array.isArray(usual) ? rest : { ...rest, default: usual }
   if (!hint) return schema
   const help = [hint.help ?? schema.description, hint.placeholder && `For example ${hint.placeholder}`]
     .filter(Boolean).join(' · ')

@@ -1,5 +1,5 @@
-import type { Disposition } from '$shared/channels.ts'
-import type { ChannelSection } from '$lib/api/channels.ts'
+import { CHANNEL_DEFAULTS, type Disposition } from '../../../../../shared/channels.ts'
+import type { ChannelSection } from '../../../lib/api/channels.ts'
 
 /** Lists are edited as lines, people with their disposition as rows. */
 export type Draft = {
@@ -12,7 +12,7 @@ export type Kind = 'lines' | 'number' | 'text' | 'flag' | 'choice'
 /** The settings of a channel in the order of the form. */
 export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels?: Record<string, string> }[] }[] = [
   {
-    title: 'Who may write',
+    title: 'People',
     fields: [
       { name: 'allowed_users', kind: 'lines' },
       { name: 'pairing', kind: 'flag' },
@@ -61,6 +61,11 @@ export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels
 ]
 
 const FIELDS = GROUPS.flatMap(({ fields }) => fields)
+
+const USUAL: Record<string, unknown> = CHANNEL_DEFAULTS
+
+/** What holds where nothing is written; empty for what the platform decides. */
+export const usualOf = (name: string): string => USUAL[name] === undefined ? '' : String(USUAL[name])
 
 /** What is written, as the form shows it; what is left out is empty. */
 export function draftOf(section: ChannelSection): Draft {
