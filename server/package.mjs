@@ -2,7 +2,7 @@
 // TypeScript under node_modules, so it holds JavaScript, in the layout of the checkout so that no path differs. It has
 // a package.json of its own: whoever installs it needs neither our tools nor a Node of ours.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +23,7 @@ cpSync(join(root, 'web/build'), join(folder, 'web/build'), {
   recursive: true,
   filter: (path) => !path.endsWith('.setup'),
 })
+bringPlugins()
 for (const name of ['LICENSE', 'README.md']) {
   if (existsSync(join(root, name))) cpSync(join(root, name), join(folder, name))
 }
@@ -46,14 +47,26 @@ function compile() {
         rootDir: from('.') || '.',
         outDir: '.',
       },
-      include: [from('server'), from('shared')],
-      exclude: [from('server/**/*.test.ts'), from('shared/**/*.test.ts')],
+      include: [from('server'), from('shared'), from('plugins')],
+      exclude: [from('server/**/*.test.ts'), from('shared/**/*.test.ts'), from('plugins/**/*.test.ts')],
     }),
   )
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
   const { status } = spawnSync(process.execPath, [tsc, '-p', config], { stdio: ['ignore', 2, 2] })
   if (status !== 0) process.exit(status ?? 1)
   rmSync(config)
+}
+
+/** What the compiler leaves of the plugins, with manifests that name what it made. */
+function bringPlugins() {
+  cpSync(join(root, 'plugins'), join(folder, 'plugins'), { recursive: true, filter: (path) => !path.endsWith('.ts') })
+  for (const name of readdirSync(join(folder, 'plugins'))) {
+    const file = join(folder, 'plugins', name, 'plugin.json')
+    if (!existsSync(file)) continue
+    const manifest = JSON.parse(readFileSync(file, 'utf8'))
+    if (manifest.entry) manifest.entry = manifest.entry.replace(/\.ts$/, '.js')
+    writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`)
+  }
 }
 
 function writeManifest() {

@@ -53,6 +53,17 @@ describe('the npm package', () => {
     ])
   })
 
+  it('holds the plugins that come with the server, ready to run', async () => {
+    const plugins = join(dirname(dirname(main)), 'plugins')
+    const { entry } = JSON.parse(await readFile(join(plugins, 'echo', 'plugin.json'), 'utf8'))
+    assert.equal(entry, 'main.js')
+    const echo = spawn(process.execPath, [join(plugins, 'echo', entry)], { stdio: ['pipe', 'pipe', 'inherit'] })
+    echo.stdin.end('{"type":"ping","request_id":"a"}\n')
+    let said = ''
+    for await (const text of echo.stdout.setEncoding('utf8')) said += text
+    assert.match(said, /"type":"ready"/)
+  })
+
   for (const [name, [command = '', ...args]] of RUNTIMES) {
     it(`serves and talks on ${name} from below node_modules`, async () => {
       const home = join(folder, `home-${name}`)
