@@ -49,7 +49,7 @@ const suites = fast
     { ...node, files: [...everywhere, ...faultsOnNode], apart: true },
     {
       name: 'deno',
-      command: ['deno', 'test', '-A', '--no-check', '--no-prompt'],
+      command: ['deno', 'test', '-A', '--no-check', '--no-prompt', '--preload=test/support/deno-settle.ts'],
       files: filesOf('deno'),
       read: readDeno,
       apart: true,

@@ -24,8 +24,6 @@ const WRITER_PRAGMAS = [
 /** Milliseconds that a write waits for another process to let go of the database. */
 const BUSY_PATIENCE = 10_000
 const LOCK_PATIENCE = 30_000
-/** How long the binding's threads may take to let go of the event loop after their last result. */
-const SETTLE = 30
 /** Writes of different callers that share one commit. */
 const GROUP = 200
 /** Statements that SQLite refuses inside a transaction. */
@@ -130,8 +128,6 @@ export class LocalEngine implements Engine {
     this.#quick = undefined
     this.#writer = undefined
     this.#lock.give()
-    // After each result a thread has one more word for the event loop; a runtime that ends before it may crash.
-    await sleep(SETTLE)
   }
 
   /** Readers that are still busy leave the rest of the log for the next checkpoint; that is no error. */
