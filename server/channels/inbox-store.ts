@@ -1,6 +1,7 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { Attachment } from '../../shared/turn-events.ts'
 import type { Db } from '../db/open.ts'
+import { createBatch } from './batch.ts'
 import type { ChannelTables, Chat, Tx } from './tables.ts'
 
 /** What a rule adds to where a message goes. */
@@ -25,15 +26,19 @@ export function createInboxStore(database: Db) {
 
   return {
     /** Stores a message with the note that its writer was seen; undefined when it was here before. */
-    store: (row: NewInbound, inGroup: boolean): Promise<InboxRow | undefined> =>
+    store: createBatch((rows: { row: NewInbound; inGroup: boolean }[]): Promise<(InboxRow | undefined)[]> =>
       db.transaction().execute(async (tx) => {
-        const stored = await tx.insertInto('channel_inbox').values(columns(row))
-          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).returningAll()
-          .executeTakeFirst()
-        if (!stored) return undefined
-        await seen(tx, row, inGroup)
-        return toInbox(stored)
-      }),
+        const stored: (InboxRow | undefined)[] = []
+        for (const { row, inGroup } of rows) {
+          const fresh = await tx.insertInto('channel_inbox').values(columns(row))
+            .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).returningAll()
+            .executeTakeFirst()
+          if (fresh) await seen(tx, row, inGroup)
+          stored.push(fresh && toInbox(fresh))
+        }
+        return stored
+      })
+    ),
 
     /** Text of a message in a chat, for quoting. */
     textOf: async (channel: string, chatId: string, messageId: string): Promise<string | undefined> =>

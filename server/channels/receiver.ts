@@ -52,7 +52,7 @@ export function createTaking(deps: {
 
     /** Stores a message and begins with it; one that was here before changes nothing. */
     async stored(row: NewInbound): Promise<void> {
-      const saved = await inbox.store(row, chatKind(row.chat_type) !== 'dm')
+      const saved = await inbox.store({ row, inGroup: chatKind(row.chat_type) !== 'dm' })
       if (!saved) return
       deps.activity.received(row.channel)
       deps.changed(row.channel)
