@@ -30,6 +30,8 @@ export async function runConformance(target: Target, options: {
 } = {}): Promise<ConformanceReport> {
   const probes: Probe[] = []
   const fresh = async (): Promise<Probe> => {
+    // Two at once would take each other's port, or place at the platform.
+    for (const probe of probes) await probe.kill()
     const probe = await target.start!()
     probes.push(probe)
     return probe

@@ -75,10 +75,12 @@ function ending(
     title,
     async run(bench) {
       if (!bench.target.start) return skip('It does not start')
+      const first = await bench.shared()
+      if (!first.events.some(({ type }) => type === 'ready')) return skip('It did not get ready')
       let outcome: Outcome = pass
       for (let i = 0; i < TRIES; i++) {
         const probe = await bench.fresh()
-        if (!await probe.event('ready')) return skip('It did not get ready')
+        if (!await probe.event('ready')) return fail(`Started again, it did not get ready. ${lastWords(probe)}`)
         const began = performance.now()
         // One that is gone already takes no input.
         await end(probe, bench).catch(() => {})
