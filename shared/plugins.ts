@@ -45,6 +45,8 @@ export type Plugin = {
   installed_from: string | null
   integrity: string | null
   enabled: boolean
+  /** Switched on and off under `channels.<name>` of `gatehouse.yaml`, not through the API. */
+  in_configuration: boolean
   state: 'stopped' | 'starting' | 'ready' | 'backoff' | 'failed' | 'quarantined'
   /** Why it does not run although it is enabled, or why it may not. */
   problem: string | null

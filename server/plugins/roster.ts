@@ -54,7 +54,8 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     return result
   }
 
-  const changed = (name: string) => bus.publish({ type: 'resource', resource: 'plugin', action: 'changed', id: name })
+  const changed = (name: string, action: 'changed' | 'deleted' = 'changed') =>
+    bus.publish({ type: 'resource', resource: 'plugin', action, id: name })
 
   const journalOf = (name: string): Journal => {
     let journal = journals.get(name)

@@ -63,6 +63,12 @@ export async function createPlugins(deps: PluginDeps) {
     await store.change(spec.plugin, { accepted: spec.surface, accepted_hash: hash }, now())
   }
 
+  /** Acts on what was decided, and tells open pages also when nothing is started or stopped by it. */
+  async function settle(name: string, action?: 'deleted'): Promise<void> {
+    await roster.refresh()
+    roster.changed(name, action)
+  }
+
   return {
     // For other features.
     /** Plugins that carry chats and are switched on, whether they run or not. */
@@ -95,7 +101,7 @@ export async function createPlugins(deps: PluginDeps) {
       const spec = find(name)
       await accept(spec, hash)
       await record(caller, 'accepted', name, { surface_hash: hash, surface: spec.surface })
-      await roster.refresh()
+      await settle(name)
       return await show(name)
     },
 
@@ -115,7 +121,7 @@ export async function createPlugins(deps: PluginDeps) {
       }
       await store.change(name, { enabled: true, quarantined: null }, now())
       await record(caller, 'enabled', name, hash === undefined ? {} : { surface_hash: hash, surface: spec.surface })
-      await roster.refresh()
+      await settle(name)
       return await show(name)
     },
 
@@ -125,7 +131,7 @@ export async function createPlugins(deps: PluginDeps) {
       findOwn(name)
       await store.change(name, { enabled: false }, now())
       await record(caller, 'disabled', name)
-      await roster.refresh()
+      await settle(name)
       return await show(name)
     },
 
@@ -165,7 +171,7 @@ export async function createPlugins(deps: PluginDeps) {
         settings: Object.keys(input.config ?? {}),
         secrets: Object.keys(input.secrets ?? {}),
       })
-      await roster.refresh()
+      await settle(name)
       return roster.config.show(find(name))
     },
 
@@ -180,7 +186,7 @@ export async function createPlugins(deps: PluginDeps) {
       demand(caller, 'admin')
       const { id, from, integrity } = await installer.install(input)
       await record(caller, 'installed', id, { from, integrity })
-      await roster.refresh()
+      await settle(id)
       return await show(id)
     },
 
@@ -189,7 +195,7 @@ export async function createPlugins(deps: PluginDeps) {
       await roster.look()
       await installer.uninstall(findOwn(name))
       await record(caller, 'uninstalled', name)
-      await roster.refresh()
+      await settle(name, 'deleted')
     },
 
     async doctor(caller: Caller): Promise<PluginCheck[]> {

@@ -22,6 +22,7 @@ export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
     installed_from: stored?.installed?.from ?? null,
     integrity: stored?.installed?.integrity ?? null,
     enabled: spec.enabled,
+    in_configuration: spec.channel !== undefined,
     state: quarantined ? 'quarantined' : supervisor?.state ?? 'stopped',
     problem: supervisor?.problem ?? (reason === 'off' ? spec.problem ?? stored?.quarantined : reason) ?? null,
     pid: supervisor?.process?.pid ?? null,

@@ -30,6 +30,8 @@ describe('paths', () => {
       paths.system(),
       paths.channels({ tab: 'people' }),
       paths.channel('my bot', { tab: 'settings' }),
+      paths.plugins({ tab: 'bundled' }),
+      paths.plugin('a b', { tab: 'log', level: 'warn' }),
       paths.mcp({ tab: 'browse' }),
       paths.mcpServer('a b', { tab: 'log' }),
       paths.settings(),

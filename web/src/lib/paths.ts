@@ -11,6 +11,9 @@ export const paths = {
     query: { tab?: string; setup?: string; channel?: string; state?: string; q?: string } = {},
   ) => withQuery('/channels', query),
   channel: (name: string, query: { tab?: string } = {}) => withQuery(`/channels/${encodeURIComponent(name)}`, query),
+  plugins: (query: { tab?: string; q?: string; state?: string; review?: string } = {}) => withQuery('/plugins', query),
+  plugin: (name: string, query: { tab?: string; level?: string } = {}) =>
+    withQuery(`/plugins/${encodeURIComponent(name)}`, query),
   approvals: () => '/approvals',
   approvalHistory: (query: { state?: string; tool?: string; session?: string } = {}) =>
     withQuery('/approvals/history', query),

@@ -3,6 +3,7 @@ import Boxes from '@lucide/svelte/icons/boxes'
 import KeyRound from '@lucide/svelte/icons/key-round'
 import MessagesSquare from '@lucide/svelte/icons/messages-square'
 import Plug from '@lucide/svelte/icons/plug'
+import Puzzle from '@lucide/svelte/icons/puzzle'
 import Radio from '@lucide/svelte/icons/radio'
 import ScrollText from '@lucide/svelte/icons/scroll-text'
 import ShieldCheck from '@lucide/svelte/icons/shield-check'
@@ -73,6 +74,12 @@ const GROUPS: NavGroup[] = [
       icon: Plug,
       key: 'x',
       words: ['tools', 'connect', 'marketplace', 'claude', 'cursor', 'registry'],
+    }, {
+      label: 'Plugins',
+      href: paths.plugins(),
+      icon: Puzzle,
+      key: 'p',
+      words: ['extensions', 'install', 'npm', 'permissions', 'quarantine', 'processes'],
     }],
   },
   {

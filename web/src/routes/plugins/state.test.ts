@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Plugin } from '../../../../shared/plugins.ts'
+import { fits, isBundled, isInstalled, lookOf, mendOf, type Standing, troubleOf } from './state.ts'
+import { limitsOf, permitsOf } from './surface-words.ts'
+
+const standing = (changes: Partial<Standing>): Standing => ({
+  enabled: true,
+  state: 'ready',
+  accepted: true,
+  wider: [],
+  problem: null,
+  configured: true,
+  status: null,
+  connected: null,
+  ...changes,
+})
+
+describe('the state of a plugin in words', () => {
+  it('what waits for the owner is told before whether it is switched on', () => {
+    assert.equal(lookOf(standing({})).label, 'Ready')
+    assert.equal(lookOf(standing({ enabled: false, state: 'stopped' })).label, 'Switched off')
+    assert.equal(lookOf(standing({ accepted: false, state: 'stopped' })).label, 'Waits for your yes')
+    const wider = standing({ enabled: false, state: 'stopped', accepted: false, wider: ['reaches evil.example'] })
+    assert.equal(lookOf(wider).label, 'Wants more')
+  })
+
+  it('one that is switched off after a quarantine is only switched off', () => {
+    const off = standing({ enabled: false, state: 'quarantined', problem: 'ended with code 1' })
+    assert.equal(lookOf(off).label, 'Switched off')
+    assert.equal(troubleOf(off), undefined)
+    assert.equal(mendOf(off), undefined)
+  })
+
+  it('one whose files are refused can not be used, on or off', () => {
+    const broken = standing({ enabled: false, state: 'stopped', problem: 'plugin.json is no JSON' })
+    assert.equal(lookOf(broken).label, 'Can’t be used')
+    assert.equal(troubleOf(broken), 'plugin.json is no JSON')
+  })
+
+  it('a platform that is away is no failure of the program', () => {
+    assert.equal(lookOf(standing({ status: { connected: false } })).label, 'Not connected')
+  })
+
+  it('every state that needs somebody says what to do', () => {
+    for (
+      const changes of [
+        { state: 'quarantined', problem: 'x' },
+        { state: 'backoff', problem: 'x' },
+        { state: 'failed', problem: 'x' },
+        { state: 'stopped', configured: false, problem: 'x' },
+        { state: 'stopped', accepted: false, problem: 'x' },
+      ] as const
+    ) {
+      assert.ok(mendOf(standing(changes)), JSON.stringify(changes))
+      assert.ok(fits(standing(changes), 'review'))
+    }
+  })
+
+  it('a second instance of a bundled plugin is no plugin of its own to choose from', () => {
+    const bundled = { origin: 'bundled', enabled: false, name: 'telegram', plugin: 'telegram' } as Plugin
+    assert.deepEqual([isInstalled(bundled), isBundled(bundled)], [false, true])
+    const second = { ...bundled, name: 'work', enabled: true }
+    assert.deepEqual([isInstalled(second), isBundled(second)], [true, false])
+  })
+})
+
+describe('what a plugin may do in words', () => {
+  const surface = {
+    start: 'main.ts',
+    restricted: true,
+    channels: ['telegram'],
+    capabilities: [],
+    tools: [],
+    secrets: ['token'],
+    permissions: { net: ['api.telegram.org'], env: [], read: [], write: [], run: [], sys: [] },
+  }
+  const texts = (plugin: Parameters<typeof permitsOf>[0]) => permitsOf(plugin).map(({ text }) => text)
+
+  it('a restricted one may do what it may, and nothing else', () => {
+    assert.deepEqual(texts({ surface, origin: 'home' }), [
+      'May reach api.telegram.org',
+      'May read nothing but its own files',
+      'May write nothing but its own data',
+      'May start no programs',
+      'Is given the secrets token',
+      'Carries chats of telegram',
+    ])
+  })
+
+  it('of one that nothing restricts, no limit is promised', () => {
+    const said = texts({ surface: { ...surface, restricted: false }, origin: 'home' })
+    assert.equal(said[0], 'Says that it may reach api.telegram.org')
+    assert.ok(!said.some((text) => text.startsWith('May ')))
+    assert.match(limitsOf({ restricted: false, runtime: 'node', origin: 'home' }), /keeps no limits/)
+  })
+
+  it('a bare command says nothing of what it reaches', () => {
+    assert.deepEqual(texts({ surface: { ...surface, restricted: false, secrets: [] }, origin: 'config' }), [
+      'Carries chats of telegram',
+    ])
+  })
+
+  it('any address, and programs, are worth a second look', () => {
+    const permissions = { ...surface.permissions, net: ['*'], run: ['ffmpeg'] }
+    const wide = permitsOf({ surface: { ...surface, permissions }, origin: 'home' }).filter((permit) => permit.wide)
+    assert.deepEqual(wide.map(({ topic }) => topic), ['network', 'programs'])
+  })
+})
