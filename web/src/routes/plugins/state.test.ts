@@ -92,7 +92,7 @@ describe('what a plugin may do in words', () => {
     const said = texts({ surface: { ...surface, restricted: false }, origin: 'home' })
     assert.equal(said[0], 'Says that it may reach api.telegram.org')
     assert.ok(!said.some((text) => text.startsWith('May ')))
-    assert.match(limitsOf({ restricted: false, runtime: 'node', origin: 'home' }), /keeps no limits/)
+    assert.match(limitsOf({ surface, restricted: false, runtime: 'node', origin: 'home' }), /keeps no limits/)
   })
 
   it('a bare command says nothing of what it reaches', () => {
@@ -105,5 +105,7 @@ describe('what a plugin may do in words', () => {
     const permissions = { ...surface.permissions, net: ['*'], run: ['ffmpeg'] }
     const wide = permitsOf({ surface: { ...surface, permissions }, origin: 'home' }).filter((permit) => permit.wide)
     assert.deepEqual(wide.map(({ topic }) => topic), ['network', 'programs'])
+    const limits = limitsOf({ surface: { ...surface, permissions }, restricted: true, runtime: 'deno', origin: 'home' })
+    assert.match(limits, /programs that it starts are not kept/)
   })
 })

@@ -44,8 +44,13 @@ export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'
 const isRoot = (path: string): boolean => /^([\\/]|[A-Za-z]:[\\/]?)$/.test(path)
 
 /** What keeps it to that, if anything does. */
-export function limitsOf({ restricted, runtime, origin }: Pick<Plugin, 'restricted' | 'runtime' | 'origin'>): string {
-  if (restricted) return 'Deno keeps it within these limits; an attempt to go beyond them is refused and shown here.'
+export function limitsOf(
+  { restricted, runtime, origin, surface }: Pick<Plugin, 'restricted' | 'runtime' | 'origin' | 'surface'>,
+): string {
+  if (restricted) {
+    const programs = surface.permissions.run.length > 0 ? ' The programs that it starts are not kept to them.' : ''
+    return `Deno keeps it within these limits; an attempt to go beyond them is refused and shown here.${programs}`
+  }
   const all = 'It can do whatever the user that Gatehouse runs as may do.'
   if (origin === 'config') return `It is a bare command without a manifest: it declares nothing. ${all}`
   return runtime === 'deno'
