@@ -11,7 +11,17 @@ export const load: PageLoad = async ({ fetch, url, parent, depends }) => {
     client.list(),
     admin && tab === 'people' ? client.people() : undefined,
     tab === 'routing' ? client.routes() : undefined,
-    admin && tab === 'outbox' ? client.outbox(query) : undefined,
+    admin && tab === 'outbox' ? openOutbox(client, query) : undefined,
   ])
   return { channels: list, people, routes, outbox }
+}
+
+/** Without a filter: what waits, after what needs a decision. */
+async function openOutbox(client: ReturnType<typeof channels>, query: { channel: string; state: string }) {
+  if (query.state !== '') return await client.outbox(query)
+  const [dead, waiting] = await Promise.all([
+    client.outbox({ channel: query.channel, state: 'dead', limit: 200 }),
+    client.outbox({ channel: query.channel, state: 'open', limit: 200 }),
+  ])
+  return { entries: [...dead.entries, ...waiting.entries], nextCursor: null }
 }

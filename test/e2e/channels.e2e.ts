@@ -1,0 +1,253 @@
+import { type BrowserContext, expect, type Page, test } from '@playwright/test'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { TOKEN } from './sign-in.ts'
+
+/** One server with a platform that obeys what is sent to it, and one browser for the file. */
+test.describe.configure({ mode: 'serial' })
+
+const PLATFORM = join(import.meta.dirname, '../support/plugins/gateway.mjs')
+let home: string
+let server: ChildProcess
+let context: BrowserContext
+let page: Page
+
+test.beforeAll(async ({ browser }) => {
+  home = await mkdtemp(join(tmpdir(), 'gatehouse-channels-'))
+  server = spawn('node', ['server/main.ts'], {
+    cwd: join(import.meta.dirname, '../..'),
+    env: { ...process.env, GATEHOUSE_HOME: home, PORT: '0', GATEHOUSE_TOKEN: TOKEN, OPENAI_API_KEY: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const baseURL = await address(server)
+  context = await browser.newContext({ baseURL, viewport: { width: 1280, height: 800 }, locale: 'en-GB' })
+  page = await context.newPage()
+  await page.request.post('/api/auth/login', { data: { token: TOKEN }, headers: { origin: baseURL } })
+})
+
+test.afterAll(async () => {
+  await context.close()
+  server.kill('SIGTERM')
+  if (server.exitCode === null) await once(server, 'exit')
+  await rm(home, { recursive: true, force: true })
+})
+
+/** Where it listens. What follows is read on, for a full pipe would stop the server. */
+function address(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let out = ''
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      out += text
+      const found = /address {2}(http\S+)/.exec(out)
+      if (found) resolve(found[1]!)
+    })
+    child.on('exit', () => reject(new Error(`The server ended before it listened:\n${out}`)))
+  })
+}
+
+async function call(method: string, path: string, data?: unknown): Promise<unknown> {
+  const response = await page.request.fetch(path, {
+    method,
+    headers: { authorization: `Bearer ${TOKEN}` },
+    ...(data === undefined ? {} : { data }),
+  })
+  expect(response.ok(), `${method} ${path}: ${await response.text()}`).toBe(true)
+  return await response.json()
+}
+
+/** Makes the platform do something: `message hello` is a message of person 7. */
+const order = (text: string) => call('POST', '/api/channels/test/messages', { chat_id: '1', text })
+const card = (name: string) =>
+  page.getByRole('list', { name: 'Channels', exact: true }).getByRole('listitem').filter({ hasText: name })
+
+test('an empty page says what a channel is, and offers the platforms', async () => {
+  await page.goto('/channels')
+  await expect(page.getByText('No channels yet')).toBeVisible()
+  await expect(page.getByText('A channel is a bot on a chat platform')).toBeVisible()
+  await expect(page.getByRole('link', { name: 'Set up Telegram' })).toBeVisible()
+})
+
+test('a token that is needed is asked for, and nothing is started without it', async () => {
+  await page.getByRole('link', { name: 'Set up Telegram' }).click()
+  await page.getByRole('button', { name: 'Save and go on' }).click()
+  await expect(page.getByText('Bot token is needed')).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Accept and start' })).toHaveCount(0)
+  await page.getByRole('link', { name: 'Channels' }).first().click()
+})
+
+test('a bundled platform is set up: what it may do is accepted, then it says who it is', async () => {
+  await page.goto('/channels?setup=echo')
+  await expect(page.getByText('May reach nothing on the network')).toBeVisible()
+  await page.getByRole('button', { name: 'Accept and start' }).click()
+  await expect(page.getByRole('heading', { name: /Connected as echo/ })).toBeVisible({ timeout: 30_000 })
+  await expect(page.getByText('it answers with a code, which appears here')).toBeVisible()
+  // What the agent is made to say comes back as the words of a stranger.
+  await call('POST', '/api/channels/echo/messages', { chat_id: 'me', text: 'anybody there?' })
+  await expect(page.getByRole('list', { name: 'People who ask to be let in' })).toContainText('Echo')
+  await expect(page.getByRole('link', { name: 'Channels, 1 waiting' })).toBeVisible()
+  await page.getByRole('button', { name: 'Refuse' }).click()
+  await expect(page.getByRole('link', { name: 'Channels, 1 waiting' })).toHaveCount(0)
+})
+
+test('it is switched off and on again', async () => {
+  await page.getByRole('link', { name: 'Open the channel' }).click()
+  await page.getByRole('button', { name: 'More' }).click()
+  await page.getByRole('menuitem', { name: 'Switch off' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Switch off' }).click()
+  await expect(page.getByRole('button', { name: 'Switch on' })).toBeVisible()
+  await page.getByRole('button', { name: 'Switch on' }).click()
+  await expect(page.getByRole('main').getByText('Connected', { exact: true })).toBeVisible()
+  await call('POST', '/api/plugins/echo/disable')
+})
+
+test('a program of gatehouse.yaml appears by itself', async () => {
+  await page.goto('/channels')
+  await writeFile(
+    join(home, 'gatehouse.yaml'),
+    `channels:\n  test: { command: ${JSON.stringify(process.execPath)}, args: ['${PLATFORM}', test], burst_ms: 0 }\n`,
+  )
+  await expect(card('test')).toContainText('Connected', { timeout: 30_000 })
+  await expect(card('test')).toContainText('nobody')
+})
+
+test('a stranger writes, and is let in and trusted from the page', async () => {
+  await order('message hello')
+  const asking = page.getByRole('list', { name: 'People who ask to be let in' })
+  await expect(asking).toContainText(/[2-9A-Z]{4}-[2-9A-Z]{4}/)
+  await asking.getByRole('button', { name: 'Let in and trust' }).click()
+  await expect(asking).toHaveCount(0)
+  await expect(card('test')).toContainText('1 person')
+  await page.getByRole('tab', { name: 'People' }).click()
+  await expect(page.getByRole('list', { name: 'People' }).getByRole('listitem')).toContainText('Trusted')
+})
+
+test('a person is blocked, and put out with a way back', async () => {
+  const person = page.getByRole('list', { name: 'People' }).getByRole('listitem')
+  await person.getByLabel(/What becomes of the words/).click()
+  await page.getByRole('option', { name: /Dropped/ }).click()
+  await expect(async () => {
+    const { people } = await call('GET', '/api/channel-people?channel=test') as { people: { disposition: string }[] }
+    expect(people[0]!.disposition).toBe('block')
+  }).toPass()
+  await person.getByRole('button', { name: /Put .* out/ }).click()
+  await expect(person.getByRole('button', { name: /^Let/ })).toBeVisible()
+  await page.getByRole('button', { name: 'Undo' }).click()
+  await expect(person).toContainText('Trusted')
+})
+
+test('a code of the platform appears while the page is open, with the time that it is valid', async () => {
+  await page.goto('/channels')
+  await order(
+    'raw {"type":"auth_required","method":{"method":"qr_code","qr_data":"2@abc","expires_in":60}}\\n',
+  )
+  await expect(page.getByRole('img', { name: 'QR code of test' })).toBeVisible()
+  await expect(page.getByRole('timer')).toContainText(/Valid for another \d+ s/)
+  await order('raw {"type":"auth_success"}\\n')
+  await expect(page.getByRole('img', { name: 'QR code of test' })).toHaveCount(0)
+})
+
+test('rules are tried before they are saved, moved by keyboard, and never written over others', async () => {
+  await page.goto('/channels?tab=routing')
+  for (const [sender, session] of [['8', 'eight'], ['7', 'seven']] as const) {
+    await page.getByRole('button', { name: 'New rule' }).click()
+    await page.getByRole('dialog').getByLabel(/^Person/).fill(sender)
+    await page.getByRole('dialog').getByLabel(/^Session/).fill(session)
+    await page.getByRole('button', { name: 'Add to the list' }).click()
+  }
+  const rows = page.getByRole('list', { name: 'Rules in order' }).getByRole('listitem')
+  await expect(rows).toHaveCount(2)
+  await page.getByRole('button', { name: 'Move rule 2 up' }).focus()
+  await page.keyboard.press('Alt+ArrowUp')
+  await expect(rows.first()).toContainText('seven')
+  await page.getByLabel('Id of the person').fill('8')
+  await page.getByRole('button', { name: 'Try it' }).click()
+  await expect(page.getByText('Gets a pairing code')).toBeVisible()
+  await call('PATCH', '/api/channel-people/test/7', { disposition: null })
+  await page.getByLabel('Id of the person').fill('7')
+  await page.getByRole('button', { name: 'Try it' }).click()
+  await expect(page.getByRole('link', { name: 'seven' })).toBeVisible()
+  await call('PUT', '/api/channel-routes', { routes: [{ match: { sender_id: '9' }, ignore: true }] })
+  await expect(page.getByText('The rules were changed meanwhile')).toBeVisible()
+  await page.getByRole('button', { name: 'Save mine over them' }).click()
+  await expect(page.getByText('These rules are in force')).toBeVisible()
+  const { routes } = await call('GET', '/api/channel-routes') as { routes: { session: string }[] }
+  expect(routes.map(({ session }) => session)).toEqual(['seven', 'eight'])
+})
+
+test('what could not be delivered is read, sent again and given up', async () => {
+  await order('fail chat_not_found')
+  await page.goto('/channels')
+  await expect(card('test')).toContainText('1 not delivered')
+  await card('test').getByRole('link', { name: '1 not delivered' }).click()
+  const entry = page.getByRole('list', { name: 'Messages' }).getByRole('listitem')
+  await expect(entry).toContainText('as told')
+  await entry.getByText('Details').click()
+  await expect(entry).toContainText('Attempts')
+  await entry.getByRole('button', { name: 'Send again' }).click()
+  await expect(entry).toContainText('Not delivered')
+  await entry.getByRole('button', { name: 'Give up' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Give up' }).click()
+  await expect(page.getByText('Nothing that could not be delivered')).toBeVisible()
+})
+
+test('who may write is set on the page and written to gatehouse.yaml', async () => {
+  await page.goto('/channels/test?tab=settings')
+  await page.getByLabel('Who may write').fill('42\n43')
+  await page.getByLabel('Wait for more').fill('soon')
+  await page.getByRole('button', { name: 'Save', exact: true }).click()
+  await expect(page.getByText(/Wait for more: must be/)).toBeVisible()
+  await page.getByLabel('Wait for more').fill('0')
+  await page.getByRole('button', { name: 'Save', exact: true }).click()
+  await expect(page.getByText('The settings are saved')).toBeVisible()
+  expect(await readFile(join(home, 'gatehouse.yaml'), 'utf8')).toContain('43')
+  await page.getByRole('tab', { name: 'Overview' }).click()
+  await expect(page.getByText('3 people')).toBeVisible()
+})
+
+test('a message is sent from the page', async () => {
+  await page.getByLabel('Chat', { exact: true }).fill('1')
+  await page.getByLabel('Text', { exact: true }).fill('Backup done')
+  await page.getByRole('button', { name: 'Send', exact: true }).click()
+  await page.getByRole('link', { name: 'See what became of it' }).click()
+  await expect(page.getByRole('list', { name: 'Messages' }).getByRole('listitem').filter({ hasText: 'Backup done' }))
+    .toContainText('Sent')
+})
+
+test('a plugin in quarantine says why, and that it can be restarted', async () => {
+  await page.goto('/channels')
+  await writeFile(
+    join(home, 'gatehouse.yaml'),
+    `plugins: { max_crashes: 1 }\nchannels:\n  test: { command: ${
+      JSON.stringify(process.execPath)
+    }, args: ['-e', 'process.exit(3)'] }\n`,
+  )
+  await expect(card('test')).toContainText('In quarantine', { timeout: 30_000 })
+  await expect(card('test')).toContainText('exit code 3')
+})
+
+test('nothing is wider than a phone', async () => {
+  await page.setViewportSize({ width: 390, height: 844 })
+  for (
+    const path of [
+      '',
+      '?tab=people',
+      '?tab=routing',
+      '?tab=outbox&state=all',
+      '?setup=telegram',
+      '/test',
+      '/test?tab=settings',
+    ]
+  ) {
+    await page.goto(`/channels${path}`)
+    await expect(page.getByRole('heading', { level: 1 })).toBeAttached()
+    const wide = await page.evaluate(() => {
+      const main = document.querySelector('main')!
+      return main.scrollWidth > main.clientWidth
+    })
+    expect(wide, path).toBe(false)
+  }
+})
