@@ -11,7 +11,7 @@ import { afterEach, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { Plugin, PluginConfig, PluginDetail } from '../shared/plugins.ts'
-import { type TestApp, testApp } from './support/app.ts'
+import { framesOf, type TestApp, testApp } from './support/app.ts'
 import { homeWith, QUICK, until, writePlugin } from './support/plugins/hosted.ts'
 
 const opened: TestApp[] = []
@@ -59,6 +59,26 @@ const call = (signal = new AbortController().signal) => ({
 
 describe('a plugin in a folder', { timeout: 240_000 }, () => {
   afterEach(() => Promise.all(opened.splice(0).map((app) => app.close())))
+
+  it('is told to open pages when it is decided about, also when nothing starts or stops by that', async () => {
+    const app = await withPlugin()
+    const { surface_hash, in_configuration } = await app.get()
+    assert.equal(in_configuration, false)
+    const stop = new AbortController()
+    const timer = setTimeout(() => stop.abort(), 20_000)
+    const frames = framesOf(await app.request('/api/stream?topics=resources', { signal: stop.signal }))
+    assert.equal((await frames.next()).value?.event, 'hello')
+    const next = async () => JSON.parse((await frames.next()).value!.data!) as Record<string, string>
+    const news = { v: 1, resource: 'plugin', action: 'changed', id: 'capable' }
+    await app.json('/api/plugins/capable/accept', { json: { surface_hash } })
+    assert.deepEqual(await next(), news)
+    await app.put({ config: { room: 3 } })
+    assert.deepEqual(await next(), news)
+    await app.json('/api/plugins/capable', { method: 'DELETE' })
+    assert.deepEqual(await next(), { ...news, action: 'deleted' })
+    clearTimeout(timer)
+    stop.abort()
+  })
 
   it('is listed and explained without running it, and runs once what it may do was accepted', async () => {
     const app = await withPlugin({ permissions: { net: ['api.example.org'] } })

@@ -83,7 +83,7 @@ describe('what a plugin may do in words', () => {
       'May read nothing but its own files',
       'May write nothing but its own data',
       'May start no programs',
-      'Is given the secrets token',
+      'Is given the secret token',
       'Carries chats of telegram',
     ])
   })

@@ -35,7 +35,13 @@ export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'
     ...(env.length > 0 ? [line('variables', env, 'see the variables', '')] : []),
     ...(sys.length > 0 ? [line('system', sys, 'ask the system for', '')] : []),
     ...(secrets.length > 0
-      ? [{ topic: 'secrets', text: `Is given the secrets ${secrets.join(', ')}`, wide: false } as const]
+      ? [
+        {
+          topic: 'secrets',
+          text: `Is given the ${secrets.length === 1 ? 'secret' : 'secrets'} ${secrets.join(', ')}`,
+          wide: false,
+        } as const,
+      ]
       : []),
     ...offers,
   ]
