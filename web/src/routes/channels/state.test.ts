@@ -21,6 +21,7 @@ describe('the state of a channel', () => {
 describe('what to do about a failure', () => {
   it('a refused token is told from a machine that is not online', () => {
     assert.match(mendOf('401 Unauthorized')!, /token/)
+    assert.match(mendOf('chat_not_found: Forbidden: bot was blocked by the user')!, /write to it first/)
     assert.match(mendOf('getaddrinfo ENOTFOUND api.example')!, /online/)
   })
 

@@ -24,6 +24,10 @@ export function lookOf({ state, connected, auth }: Pick<Channel, 'state' | 'conn
 
 const MENDS: [RegExp, string][] = [
   [
+    /blocked|chat.not.found|kicked|not a member/i,
+    'The bot may not write there: they must write to it first, or let it in again.',
+  ],
+  [
     /\b(401|403|unauthori[sz]ed|forbidden|invalid (token|auth)|not_authed|bad credentials|password)\b/i,
     'It refused the credentials: enter the token again.',
   ],
@@ -44,7 +48,6 @@ const MENDS: [RegExp, string][] = [
     'Check the address, and whether this machine is online.',
   ],
   [/crash|exited|ended|signal/i, 'Its last words are in its log. Restart it once the cause is mended.'],
-  [/blocked|chat not found|kicked|forbidden/i, 'The bot may not write there: ask to be let in again.'],
 ]
 
 /** What to do about a failure, where that can be told. */
