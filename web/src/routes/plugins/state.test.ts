@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Plugin } from '../../../../shared/plugins.ts'
-import { fits, isBundled, isInstalled, lookOf, mendOf, type Standing, troubleOf } from './state.ts'
+import { fits, isBundled, isInstalled, lookOf, mendOf, sentence, type Standing, troubleOf } from './state.ts'
 import { limitsOf, permitsOf } from './surface-words.ts'
 
 const standing = (changes: Partial<Standing>): Standing => ({
@@ -36,6 +36,11 @@ describe('the state of a plugin in words', () => {
     const broken = standing({ enabled: false, state: 'stopped', problem: 'plugin.json is no JSON' })
     assert.equal(lookOf(broken).label, 'Can’t be used')
     assert.equal(troubleOf(broken), 'plugin.json is no JSON')
+  })
+
+  it('a message becomes a sentence, but no name of a file is changed', () => {
+    assert.equal(sentence('crashed 3 times'), 'Crashed 3 times')
+    assert.equal(sentence('plugin.json is no JSON'), 'plugin.json is no JSON')
   })
 
   it('a platform that is away is no failure of the program', () => {

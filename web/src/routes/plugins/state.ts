@@ -60,6 +60,11 @@ export function mendOf(plugin: Standing): string | undefined {
   return undefined
 }
 
+/** A message that begins like a sentence; the name of a file stays as it is. */
+export const sentence = (
+  text: string,
+): string => (/^[\w-]+\.\w/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1))
+
 /** Whether somebody should look at it. */
 export const needsLook = (plugin: Standing): boolean => {
   const { tone } = lookOf(plugin)
