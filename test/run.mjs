@@ -46,7 +46,13 @@ const suites = fast
     files: everywhere.filter(isQuick),
   }]
   : [
-    { ...node, files: [...everywhere, ...faultsOnNode], apart: true },
+    // Without `--test`, which would take the brackets of a folder's name for a pattern.
+    {
+      ...node,
+      command: ['node', '--test-reporter=spec', '--test-force-exit'],
+      files: [...faultsOnNode, ...everywhere],
+      apart: true,
+    },
     {
       name: 'deno',
       command: ['deno', 'test', '-A', '--no-check', '--no-prompt', '--preload=test/support/deno-settle.ts'],
@@ -72,34 +78,49 @@ const browser = {
 }
 
 const total = [0, 0, 0]
-const queue = [...suites]
-// Two at a time: the machine has other work, and the tests have deadlines.
-await Promise.all([1, 2].map(async () => {
-  for (let suite = queue.shift(); suite; suite = queue.shift()) add(await run(suite))
+const queue = suites.flatMap((suite) =>
+  (suite.apart ? suite.files.map((file) => [file]) : [suite.files]).map((files) => ({ suite, files }))
+)
+const left = new Map(suites.map((suite) => [suite, queue.filter((task) => task.suite === suite).length]))
+// One more than there are cores, for tests wait a lot; not many more, for they have deadlines.
+const lanes = Math.min(availableParallelism() + 1, 4)
+await Promise.all(Array.from({ length: lanes }, async () => {
+  for (let task = queue.shift(); task; task = queue.shift()) {
+    await run(task.suite, task.files)
+    left.set(task.suite, left.get(task.suite) - 1)
+    if (left.get(task.suite) === 0) summary(task.suite)
+  }
 }))
-if (!fast && existsSync('test/e2e/playwright.config.ts')) add(await run(browser))
+// By itself: a browser in a hurry is another browser.
+if (!fast && existsSync('test/e2e/playwright.config.ts')) {
+  await run(browser, [])
+  summary(browser)
+}
 
 const [passed, failed, skipped] = total
 console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0
 
-function add(counts) {
-  counts.forEach((n, i) => (total[i] += n))
+/** Runs files of a suite in one process and adds up what came of it. */
+async function run(suite, files) {
+  const began = Date.now()
+  suite.counts ??= [0, 0, 0]
+  suite.times ??= []
+  const { out, signal, timedOut, counts } = await attempt(suite.command, files, suite.read)
+  suite.times.push({ files, seconds: Math.round((Date.now() - began) / 1000) })
+  if (timedOut) console.log(`${suite.name}: ${files} did not end within 15 minutes`)
+  if (counts[1] > 0) console.log(`${out}\n${suite.name}: ${files} failed${signal ? ` by ${signal}` : ''}`)
+  counts.forEach((n, i) => {
+    suite.counts[i] += n
+    total[i] += n
+  })
 }
 
-/** Runs one suite; a suite that is `apart` gets a process for each file. */
-async function run({ name, command, files, read, apart }) {
-  const started = Date.now()
-  const total = [0, 0, 0]
-  for (const part of apart ? files.map((file) => [file]) : [files]) {
-    const { out, signal, timedOut, counts } = await attempt(command, part, read)
-    if (timedOut) console.log(`${name}: ${part} did not end within 15 minutes`)
-    if (counts[1] > 0) console.log(`${out}\n${name}: ${part} failed${signal ? ` by ${signal}` : ''}`)
-    counts.forEach((n, i) => (total[i] += n))
-  }
-  const seconds = Math.round((Date.now() - started) / 1000)
-  console.log(`\n== ${name}: ${total[0]} passed, ${total[1]} failed, ${total[2]} skipped in ${seconds} s`)
-  return total
+function summary({ name, counts: [passed, failed, skipped], times }) {
+  const slow = times.filter(({ seconds }) => seconds >= 15).sort((a, b) => b.seconds - a.seconds)
+  const seconds = times.reduce((sum, one) => sum + one.seconds, 0)
+  if (!fast) { for (const one of slow) console.log(`${String(one.seconds).padStart(5)} s  ${name} ${one.files}`) }
+  console.log(`\n== ${name}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s of its own`)
 }
 
 /** What died, hung or found nothing is a failure, whatever it printed before. */

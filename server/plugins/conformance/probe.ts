@@ -50,8 +50,24 @@ export async function startProbe(options: ProbeOptions) {
     return end
   })
 
-  const write = (text: string): Promise<void> => child.write(encoder.encode(text))
+  let midLine = false
+  const held: Sent[] = []
+  const put = (text: string): Promise<void> => child.write(encoder.encode(text))
+
+  /** Text that may stop within a line; answers of ours wait for its end. */
+  function write(text: string): Promise<void> {
+    midLine = !text.endsWith('\n')
+    const written = put(text)
+    if (!midLine) { for (const record of held.splice(0)) answer(record) }
+    return written
+  }
+
   const send = (record: Sent): Promise<void> => write(`${JSON.stringify(record)}\n`)
+
+  function answer(record: Sent): void {
+    if (midLine) held.push(record)
+    else put(`${JSON.stringify(record)}\n`).catch(() => {})
+  }
 
   const reading = (async () => {
     for await (const line of linesOf(child.stdout)) {
@@ -60,8 +76,8 @@ export async function startProbe(options: ProbeOptions) {
       else if (parsed.kind === 'unknown') unknown.push(parsed.type)
       else {
         events.push(parsed.event)
-        const answer = stateAnswer(state, parsed.event)
-        if (answer) send(answer).catch(() => {})
+        const stored = stateAnswer(state, parsed.event)
+        if (stored) answer(stored)
       }
       news()
     }

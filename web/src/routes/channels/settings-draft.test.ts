@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { draftOf, sectionOf } from './draft.ts'
+import { draftOf, sectionOf } from './settings-draft.ts'
 
 describe('the settings of a channel as a form', () => {
   it('come out as they went in, with what the form does not know', () => {

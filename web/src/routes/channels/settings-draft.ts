@@ -1,5 +1,5 @@
-import { CHANNEL_DEFAULTS, type Disposition } from '../../../../../shared/channels.ts'
-import type { ChannelSection } from '../../../lib/api/channels.ts'
+import { CHANNEL_DEFAULTS, type Disposition } from '../../../../shared/channels.ts'
+import type { ChannelSection } from '../../lib/api/channels.ts'
 
 /** Lists are edited as lines, people with their disposition as rows. */
 export type Draft = {
