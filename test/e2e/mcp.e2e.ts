@@ -245,6 +245,7 @@ test('a server is removed only after a yes', async () => {
     await page.getByRole('menuitem', { name: 'Remove' }).click()
   }
   await remove()
+  await expect(page.getByRole('dialog')).toBeVisible()
   await page.keyboard.press('Escape')
   await expect(page.getByRole('dialog')).toHaveCount(0)
   await remove()

@@ -210,6 +210,7 @@ test('a plugin is uninstalled only after a yes', async () => {
     await page.getByRole('menuitem', { name: 'Uninstall' }).click()
   }
   await ask()
+  await expect(page.getByRole('dialog')).toBeVisible()
   await page.keyboard.press('Escape')
   await expect(page.getByRole('dialog')).toHaveCount(0)
   await ask()
