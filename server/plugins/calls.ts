@@ -1,7 +1,7 @@
 import { ulid } from 'ulid'
 import type { CapabilityEvent, ToPlugin } from '../../shared/plugin-protocol.ts'
-import type { CallPlugin } from './capabilities.ts'
 import { GatewayError } from './gateway.ts'
+import type { CallPlugin } from './kinds/kind.ts'
 
 /** Chunks that a plugin may send ahead of us. */
 const CREDIT = 64

@@ -1,57 +1,14 @@
 import * as v from 'valibot'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
-import {
-  type CapabilityEvent,
-  type CapabilityKind,
-  CommandDefinition,
-  ServiceDefinition,
-  ToolDefinition,
-  type ToPlugin,
-  WebSearchDefinition,
-} from '../../shared/plugin-protocol.ts'
+import type { CapabilityEvent, ToPlugin } from '../../shared/plugin-protocol.ts'
 import type { PluginCapability } from '../../shared/plugins.ts'
 import type { Tool } from '../tools/tool.ts'
-import { pluginTool, searchTool, textOf } from './tools.ts'
+import type { CallPlugin } from './kinds/kind.ts'
+import { type Given, isUsed, kindOf, type UsedKind } from './kinds/kinds.ts'
 
 const MAX_REGISTERED = 200
-const EFFECTS = ['read', 'write', 'execute'] as const
-const SERVICE_START_MS = 30_000
 
-const DEFINITIONS = {
-  tool: ToolDefinition,
-  command: CommandDefinition,
-  service: ServiceDefinition,
-  web_search: WebSearchDefinition,
-}
-type Used = keyof typeof DEFINITIONS
-
-/** Asks the plugin to do one thing; rejects with `GatewayError`. */
-export type CallPlugin = (request: {
-  handle: string
-  method: string
-  input: unknown
-  timeoutMs: number
-  signal?: AbortSignal | undefined
-  context?: Record<string, string>
-  onChunk?: (data: unknown) => void
-}) => Promise<unknown>
-
-/** The same with the handle filled in. */
-export type CallHandle = (request: Omit<Parameters<CallPlugin>[0], 'handle'>) => Promise<unknown>
-
-/** `/name` in a chat that a plugin answers without the model. */
-export type PluginCommand = {
-  plugin: string
-  name: string
-  description: string
-  /**
-   * `args` is the text after the name; `context` says where, as `session_id`, `channel`, `sender_id`. Rejects with
-   * `GatewayError`.
-   */
-  run(args: string, context: Record<string, string>): Promise<string>
-}
-
-type Registered = PluginCapability & { kind: Used; tool?: Tool; command?: PluginCommand }
+type Registered = PluginCapability & { kind: UsedKind; given: Given<UsedKind> }
 
 export type Capabilities = ReturnType<typeof createCapabilities>
 
@@ -82,55 +39,37 @@ export function createCapabilities(deps: {
     if (!isUsed(kind)) return refuse(handle, 'unsupported', `${kind} is not used by this server yet`)
     if (registered.has(handle)) return refuse(handle, 'conflict', 'this handle is taken')
     if (registered.size >= MAX_REGISTERED) return refuse(handle, 'too_many', `there are ${MAX_REGISTERED} already`)
-    const parsed = v.safeParse(DEFINITIONS[kind], definition, { abortEarly: true })
+    const made = kindOf(kind)
+    const parsed = v.safeParse(made.definition, definition, { abortEarly: true })
     if (!parsed.success) {
       const issue = parsed.issues[0]
       const field = issue.path?.map((step) => String(step.key)).join('.') ?? 'definition'
       return refuse(handle, 'invalid', `${field}: ${issue.message}`)
     }
-    const known = parsed.output as ToolDefinition & CommandDefinition & WebSearchDefinition // By `kind`.
-    const declared = manifest.tools.find(({ name }) => name === known.name)
-    if (kind === 'tool' ? !declared : !manifest.capabilities.includes(kind)) {
-      return refuse(handle, 'undeclared', `the manifest does not declare the ${kind} ${known.name}`)
-    }
+    const known = parsed.output
+    const isDeclared = made.isDeclared?.(manifest, known) ?? manifest.capabilities.includes(kind)
+    if (!isDeclared) return refuse(handle, 'undeclared', `the manifest does not declare the ${kind} ${known.name}`)
     if ([...registered.values()].some((other) => other.kind === kind && other.name === known.name)) {
       return refuse(handle, 'conflict', `there is a ${kind} ${known.name} already`)
     }
-    const entry: Registered = { handle, kind, name: known.name, description: known.description ?? known.label ?? '' }
-    const call: CallHandle = (request) => deps.call({ ...request, handle })
-    if (kind === 'tool') {
-      // The owner accepted the manifest's word; the plugin's own can only raise it.
-      const effect = EFFECTS[Math.max(EFFECTS.indexOf(declared!.effect), EFFECTS.indexOf(known.effect))]!
-      entry.tool = pluginTool({
-        plugin: deps.name,
-        definition: { ...known, effect },
-        call,
-        timeoutMs: deps.callTimeoutMs,
-      })
-    }
-    if (kind === 'web_search') {
-      entry.tool = searchTool({ plugin: deps.name, definition: known, call, timeoutMs: deps.callTimeoutMs })
-    }
-    if (kind === 'command') {
-      entry.command = {
-        plugin: deps.name,
-        name: entry.name,
-        description: entry.description,
-        run: async (args, context) =>
-          textOf(await call({ method: 'handle', input: { args }, timeoutMs: deps.callTimeoutMs(), context })),
-      }
-    }
-    registered.set(handle, entry)
+    const given = made.create({
+      plugin: deps.name,
+      definition: known,
+      manifest,
+      call: (request) => deps.call({ ...request, handle }),
+      timeoutMs: deps.callTimeoutMs,
+      onProblem: deps.onProblem,
+    })
+    const description = known.description ?? known.label ?? ''
+    registered.set(handle, { handle, kind, name: known.name, description, given })
     post({ type: 'register_ok', handle })
     deps.onChange()
-    if (kind === 'service') void start(entry)
+    made.begin?.(given)
   }
 
-  async function start({ handle, name }: Registered): Promise<void> {
-    await deps.call({ handle, method: 'start', input: {}, timeoutMs: SERVICE_START_MS }).catch((error: Error) =>
-      deps.onProblem(`its service ${name} did not start: ${error.message}`)
-    )
-  }
+  /** What the registrations of one kind give out, in the order in which they came. */
+  const given = <K extends UsedKind>(kind: K): Given<K>[] =>
+    [...registered.values()].filter((entry) => entry.kind === kind).map((entry) => entry.given as Given<K>)
 
   return {
     register,
@@ -139,8 +78,8 @@ export function createCapabilities(deps: {
     },
     list: (): PluginCapability[] =>
       [...registered.values()].map(({ handle, kind, name, description }) => ({ handle, kind, name, description })),
-    tools: (): Tool[] => [...registered.values()].flatMap(({ tool }) => tool ? [tool] : []),
-    commands: (): PluginCommand[] => [...registered.values()].flatMap(({ command }) => command ? [command] : []),
+    given,
+    tools: (): Tool[] => [...given('tool'), ...given('web_search')],
     clear(): void {
       if (registered.size === 0) return
       registered.clear()
@@ -148,5 +87,3 @@ export function createCapabilities(deps: {
     },
   }
 }
-
-const isUsed = (kind: CapabilityKind): kind is Used => kind in DEFINITIONS

@@ -10,11 +10,12 @@ import type {
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
-import type { PluginCommand } from './capabilities.ts'
 import type { PluginDeps } from './deps.ts'
 import { diagnose } from './doctor.ts'
 import type { Gateway, GatewayListener } from './gateway.ts'
 import { createInstaller } from './install.ts'
+import type { PluginCommand } from './kinds/command.ts'
+import type { Given, UsedKind } from './kinds/kinds.ts'
 import { createRoster } from './roster.ts'
 import type { Spec } from './specs.ts'
 import { createPluginStore } from './store.ts'
@@ -22,7 +23,7 @@ import { detailOf, viewOf } from './view.ts'
 
 export type { Gateway, GatewayListener, GatewayNews, PluginState, Ready, Status } from './gateway.ts'
 export { GatewayError } from './gateway.ts'
-export type { PluginCommand } from './capabilities.ts'
+export type { PluginCommand } from './kinds/command.ts'
 
 export type Plugins = Awaited<ReturnType<typeof createPlugins>>
 
@@ -51,6 +52,9 @@ export async function createPlugins(deps: PluginDeps) {
     throw new AppError('conflict', `${name} is switched on and off in gatehouse.yaml: channels.${name}.enabled`)
   }
 
+  const given = <K extends UsedKind>(kind: K): Given<K>[] =>
+    roster.units().flatMap(({ capabilities }) => capabilities.given(kind))
+
   const record = (caller: Caller, action: string, target: string, detail: Record<string, unknown> = {}) =>
     audit({ caller, action: `plugin.${action}`, target, detail })
 
@@ -78,9 +82,11 @@ export async function createPlugins(deps: PluginDeps) {
     /** Hears when a gateway's state, status or capabilities change. */
     onGatewayState: (listener: (gateway: Gateway) => void): void => roster.onGatewayState(listener),
     /** For the one list of tools. */
-    tools: (): Tool[] => roster.units().flatMap((unit) => unit.tools()),
+    tools: (): Tool[] => roster.units().flatMap(({ capabilities }) => capabilities.tools()),
+    /** What plugins that run registered of one kind. */
+    given,
     /** Slash commands of plugins that run. */
-    commands: (): PluginCommand[] => roster.units().flatMap((unit) => unit.commands()),
+    commands: (): PluginCommand[] => given('command'),
 
     // For people.
     async list(caller: Caller): Promise<Plugin[]> {

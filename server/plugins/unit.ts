@@ -7,9 +7,8 @@ import {
   type ToPlugin,
 } from '../../shared/plugin-protocol.ts'
 import type { PluginSettings } from '../../shared/plugin-settings.ts'
-import type { Tool } from '../tools/tool.ts'
 import { createCalls } from './calls.ts'
-import { createCapabilities, type PluginCommand } from './capabilities.ts'
+import { createCapabilities } from './capabilities.ts'
 import { createEventQueue, type EventQueue } from './event-queue.ts'
 import { type Gateway, GatewayError, type GatewayNews, type Ready, type Status } from './gateway.ts'
 import type { Journal } from './journal.ts'
@@ -262,8 +261,6 @@ export function createUnit(deps: {
     get connected() {
       return connected
     },
-    tools: (): Tool[] => capabilities.tools(),
-    commands: (): PluginCommand[] => capabilities.commands(),
     /** When all that it said so far has been handled. */
     async idle(): Promise<void> {
       await Promise.all([...runs].map(({ queue }) => queue.idle()))
