@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { CreateMcpInput, McpName } from '../../shared/mcp.ts'
 import { AppError, invalid } from '../errors.ts'
+import { messageOf } from '../http/refusal-words.ts'
 
 type Json = Record<string, unknown>
 
@@ -104,7 +105,7 @@ function add(found: Found, name: string, entry: Json): void {
   else {
     const issue = result.issues[0]
     const field = issue.path?.map((step) => String(step.key)).join('.')
-    found.skipped.push({ name: name || '(no name)', reason: `${field ? `${field}: ` : ''}${issue.message}` })
+    found.skipped.push({ name: name || '(no name)', reason: `${field ? `${field}: ` : ''}${messageOf(issue)}` })
   }
 }
 

@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ulid } from '../db/ulid.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { RuleTest, TestRulesInput, ToolGrant, ToolRule, ToolRuleInput, ToolRules } from '../../shared/tools.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
-import { AppError, invalid, notFound } from '../errors.ts'
+import { invalid, notFound } from '../errors.ts'
+import { demandMatch, etagOf } from '../http/etag.ts'
 import { condition } from './cel.ts'
 import { briefly, type GateDeps, subjectOf } from './gate.ts'
 import type { ToolHistory } from './history.ts'
@@ -40,7 +40,7 @@ export function createToolRules(deps: {
     const rules = rows.filter((row) => row.kind === 'rule')
     return {
       value: { rules: rules.map(toRule), grants: rows.filter((row) => row.kind === 'grant').map(toGrant) },
-      etag: etagOf(rules),
+      etag: tagOf(rules),
     }
   }
 
@@ -57,12 +57,7 @@ export function createToolRules(deps: {
       const at = now()
       const rows = rules.map((rule, position) => ({ ...rowOf(rule, caller, at), position }))
       await store.replace(caller.handle, rows, (current) => {
-        const etag = etagOf(current)
-        if (ifMatch !== undefined && ifMatch !== '*' && !ifMatch.includes(etag)) {
-          throw new AppError('precondition_failed', 'The rules were changed meanwhile; load them and try again', {
-            headers: { etag },
-          })
-        }
+        demandMatch(ifMatch, tagOf(current), 'The list of rules')
         before = current
         const known = new Map(current.map((row) => [row.id, row]))
         for (const row of rows) {
@@ -216,5 +211,4 @@ const toGrant = (row: RuleRow): ToolGrant => ({
 const summaryOf = (row: Omit<RuleRow, 'session_id'>): string =>
   `${row.decision} ${row.tool}${row.condition === null ? '' : ` when ${row.condition}`}`
 
-const etagOf = (rules: readonly RuleRow[]): string =>
-  `"${createHash('sha256').update(canonicalJson(rules.map(toRule))).digest('hex').slice(0, 32)}"`
+const tagOf = (rules: readonly RuleRow[]): string => etagOf(canonicalJson(rules.map(toRule)))
