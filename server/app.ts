@@ -301,7 +301,16 @@ export async function createApp(deps: Deps) {
     await auth.audit.record({ caller, action: 'system.restart' })
     deps.restart()
   }
-  const commands = createCommands({ sessions, models, approvals, version: build.version, log, restart, now })
+  const commands = createCommands({
+    sessions,
+    models,
+    approvals,
+    plugins: () => plugins.commands(),
+    version: build.version,
+    log,
+    restart,
+    now,
+  })
   const plugins = await createPlugins({
     kysely,
     home,

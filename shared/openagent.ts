@@ -133,6 +133,9 @@ export type CommandInfo = {
   help_visible: boolean
   /** Where a client finds values for the argument: `models`, `approvals`; null when it takes none. */
   arg_source: string | null
+  /** Name of the plugin that answers it, and what it may do; absent for the server's own. */
+  plugin?: string
+  effect?: 'read' | 'write' | 'execute'
 }
 
 /** Frames that tell of one turn, made from its events. */

@@ -155,11 +155,15 @@ export type ToolDefinition = v.InferOutput<typeof ToolDefinition>
 /** What `run` of a tool answers in `result.output`; any other output is shown to the model as JSON. */
 export const ToolResult = v.object({ ok: v.optional(v.boolean(), true), text })
 
-/** `register` with kind `command`: `/name` in chats, answered without the model. */
+/**
+ * `register` with kind `command`: `/name` in chats, answered without the model. One that only reads is for everybody
+ * who may write in a chat, any other for people whom the owner trusts.
+ */
 export const CommandDefinition = v.object({
   name: Name,
   description: v.pipe(text, v.maxLength(300, 'is too long')),
   args: v.optional(text),
+  effect: v.optional(v.picklist(['read', 'write', 'execute'], 'must be read, write or execute'), 'write'),
 })
 export type CommandDefinition = v.InferOutput<typeof CommandDefinition>
 

@@ -1,53 +1,16 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ModelRequest } from '../server/models/provider.ts'
-import { type Answer, delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { Channel, OutboxEntry, Pairing } from '../shared/channels.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
-import { type TestApp, testApp } from './support/app.ts'
-import { ALL, type ChatPlatform, chatPlatform, hostOf, until } from './support/chat-platform.ts'
+import { testApp } from './support/app.ts'
+import { answered, begin, closeAll, forget, lastText, opened } from './support/channel-app.ts'
+import { ALL, chatPlatform, hostOf, until } from './support/chat-platform.ts'
 
-const open: TestApp[] = []
-
-afterEach(async () => {
-  for (const app of open.splice(0)) await app.close()
-})
-
-type Options = {
-  /** `channels` of the configuration. */
-  channels?: Record<string, unknown>
-  answers?: Answer[]
-  platforms?: ChatPlatform[]
-  piece_ms?: number
-}
-
-/** Repeats what it was told. */
-const echo = (): Answer[] => Array.from({ length: 100 }, () => (request) => lastText([request]))
-
-/** A server whose channel "telegram" is open to person 42 and does not wait for more messages. */
-async function begin(options: Options = {}) {
-  const home = await mkdtemp(join(tmpdir(), 'gatehouse-channels-'))
-  const channels = options.channels ?? { telegram: { allowed_users: ['42'], burst_ms: 0 } }
-  await writeFile(join(home, 'gatehouse.yaml'), JSON.stringify({ channels }))
-  const platforms = options.platforms ?? [chatPlatform()]
-  const model = scripted(options.answers ?? echo(), { piece_ms: options.piece_ms ?? 0 })
-  const app = await testApp({ home, model, gateways: hostOf(...platforms) })
-  open.push(app)
-  return { app, home, model, chat: platforms[0]!, platforms }
-}
-
-/** What the model was told last. */
-const lastText = (requests: ModelRequest[]): string => {
-  const content = requests.at(-1)!.messages.at(-1)!.content
-  return typeof content === 'string' ? content : content.map((part) => part.type === 'text' ? part.text : '').join('')
-}
-
-const answered = (chat: ChatPlatform, count: number, where = '42') =>
-  until(() => chat.texts(where), (texts) => texts.length >= count)
+afterEach(closeAll)
 
 describe('a message on a channel', () => {
   it('is answered once, as a reply to it, in the session that OpenAgent would use', async () => {
@@ -214,11 +177,10 @@ describe('access to a channel', () => {
     await first.chat.say({ chat: '-1', type: 'group', text: 'one', from: '1', name: 'Ada' })
     await first.chat.say({ chat: '-2', type: 'group', text: 'two', from: '1', name: 'Ada' })
     await first.app.stop()
-    open.splice(0)
+    forget()
     first.chat.leave()
     const model = scripted()
-    const app = await testApp({ home: first.home, model, gateways: hostOf(first.chat) })
-    open.push(app)
+    opened(await testApp({ home: first.home, model, gateways: hostOf(first.chat) }))
     await first.chat.say({ chat: '-1', type: 'group', text: 'well?', from: '2', name: 'Bob', mention: true })
     await answered(first.chat, 1, '-1')
     assert.match(lastText(model.requests), /Ada: one\n.*\nBob: well\?/)
@@ -649,10 +611,9 @@ describe('questions of the agent', () => {
     await first.chat.say('Write it')
     await answered(first.chat, 1)
     await first.app.stop()
-    open.splice(0)
+    forget()
     first.chat.leave()
-    const app = await testApp({ home: first.home, model: scripted(['Written.']), gateways: hostOf(first.chat) })
-    open.push(app)
+    opened(await testApp({ home: first.home, model: scripted(['Written.']), gateways: hostOf(first.chat) }))
     assert.equal(first.chat.texts().length, 1)
     await first.chat.press('Allow Once')
     await until(() => first.chat.texts(), (texts) => texts.includes('Written.'))

@@ -21,7 +21,8 @@ const OWN: Record<string, string> = {
 const YES = new Set(['yes', 'y', 'ok', 'approve', 'allow'])
 const NO = new Set(['no', 'n', 'deny', 'decline'])
 
-type Slash = { name: string; arg: string }
+/** `plugin` is who answers it, for one that is not ours; `safe` when it only reads. */
+type Slash = { name: string; arg: string; plugin?: string; safe?: boolean }
 type Speaker = { row: InboxRow; caller: Caller; person: PersonRow | undefined; trusted: boolean; own: ChannelSettings }
 
 export type ChatCommands = ReturnType<typeof createChatCommands>
@@ -39,13 +40,18 @@ export function createChatCommands(
 
   /** `/name@bot words`; undefined for an ordinary text. `addressed` tells whether a named bot is ours. */
   function slashOf(text: string, addressed: boolean): Slash | undefined {
-    const found = /^\/([a-z][a-z_]{0,30})(@\S+)?(?:\s+([^]*))?$/i.exec(text.trim())
+    const found = /^\/([a-z][a-z0-9_]{0,39})(@\S+)?(?:\s+([^]*))?$/i.exec(text.trim())
     if (!found || (found[2] !== undefined && !addressed)) return undefined
     const name = found[1]!.toLowerCase()
-    const known = name === 'start' || Object.hasOwn(OWN, name) ||
-      ((FOR_ALL.has(name) || FOR_TRUSTED.has(name)) && commands.knows(name))
-    return known ? { name, arg: found[3]?.trim() ?? '' } : undefined
+    const slash = { name, arg: found[3]?.trim() ?? '' }
+    if (isOwn(name)) return slash
+    const offered = commands.list().find((command) => command.name === name && command.plugin !== undefined)
+    return offered && { ...slash, plugin: offered.plugin!, safe: offered.effect === 'read' }
   }
+
+  const isOwn = (name: string): boolean =>
+    name === 'start' || Object.hasOwn(OWN, name) ||
+    ((FOR_ALL.has(name) || FOR_TRUSTED.has(name)) && commands.knows(name))
 
   async function speakerOf(row: InboxRow): Promise<Speaker> {
     const own = deps.settings(row.channel)
@@ -65,20 +71,25 @@ export function createChatCommands(
     if (name === 'help' || name === 'start') return help(speaker)
     if (name === 'approve') return await answer(speaker, arg)
     if (name === 'deny') return await decide(speaker, questionOf(speaker), 'deny', arg)
-    if (!trusted && !FOR_ALL.has(name)) return 'Only people whom my owner trusts may do this.'
+    if (!trusted && !FOR_ALL.has(name) && !slash.safe) return 'Only people whom my owner trusts may do this.'
     if (name === 'pair') {
       if (!arg) return 'Write /pair and the code.'
       return welcome(await deps.pairings.approveFromChat(caller, arg))
     }
     if (name === 'model' && arg) await deps.sessions.create(caller, { session_id: row.session_id })
-    const { text, picker } = await commands.run(name, { caller, sessions: [row.session_id], arg })
+    const about = slash.plugin === undefined ? {} : aboutOf(speaker)
+    const { text, picker } = await commands.run(name, { caller, sessions: [row.session_id], arg, about })
     if (!picker) return text
     const options = picker.options.map(({ label, value }) => `/${name} ${value} (${label})`)
     return [picker.prompt, ...options].join('\n')
   }
 
   function help({ trusted }: Speaker): string {
-    const shared = commands.list().filter(({ name }) => FOR_ALL.has(name) || (trusted && FOR_TRUSTED.has(name)))
+    const shared = commands.list().filter(({ name, plugin, effect }) =>
+      plugin === undefined
+        ? FOR_ALL.has(name) || (trusted && FOR_TRUSTED.has(name))
+        : !isOwn(name) && (trusted || effect === 'read')
+    )
     const own = trusted ? Object.entries(OWN).map(([name, description]) => ({ name, description })) : []
     return [...shared, ...own].map(({ name, description }) => `/${name}: ${description}`).join('\n')
   }
@@ -135,13 +146,16 @@ export function createChatCommands(
 
     atOnce: (text: string): boolean => {
       const slash = slashOf(text, true)
-      return !slash || AT_ONCE.has(slash.name)
+      // A plugin that takes its time holds nobody's conversation up.
+      return !slash || slash.plugin !== undefined || AT_ONCE.has(slash.name)
     },
 
     /** What to say to it, nothing for '', or undefined when it was a message after all. */
     async handle(row: InboxRow): Promise<string | undefined> {
       const speaker = await speakerOf(row)
       const slash = slashOf(row.text, true)
+      const plugin = row.route?.plugin
+      if (!slash && plugin !== undefined) return `The plugin ${plugin} does not run at the moment. Try again later.`
       try {
         return slash ? await run(slash, speaker) : await typed(speaker)
       } catch (error) {
@@ -151,6 +165,18 @@ export function createChatCommands(
     },
   }
 }
+
+/** What a plugin is told of where its command was given. The same message comes again when the server was killed. */
+const aboutOf = ({ row, trusted }: Speaker): Record<string, string> => ({
+  channel: row.channel,
+  chat_type: row.chat_type,
+  chat_id: row.chat_id,
+  ...(row.thread_id === '' ? {} : { thread_id: row.thread_id }),
+  message_id: row.message_id,
+  sender_id: row.sender_id,
+  sender_name: row.sender_name,
+  trusted: String(trusted),
+})
 
 const welcome = ({ person_name, person_id }: Pick<PairingRow, 'person_name' | 'person_id'>): string =>
   `${person_name || person_id} may write now.`

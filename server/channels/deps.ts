@@ -17,13 +17,13 @@ export type GatewayHost = {
   onGatewayState(listener: (gateway: Gateway) => void): void
 }
 
-/** The commands that all doors share. */
+/** The commands that all doors share; those with a `plugin` are answered by it. */
 export type SharedCommands = {
-  list(): { name: string; description: string }[]
+  list(): { name: string; description: string; plugin?: string; effect?: 'read' | 'write' | 'execute' }[]
   knows(name: string): boolean
   run(
     name: string,
-    input: { caller: Caller; sessions: readonly string[]; arg: string },
+    input: { caller: Caller; sessions: readonly string[]; arg: string; about?: Record<string, string> },
   ): Promise<{ text: string; picker?: { prompt: string; options: { label: string; value: string }[] } }>
 }
 

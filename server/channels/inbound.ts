@@ -71,6 +71,11 @@ export function createInbound(
     const text = words ?? ''
     const says = text.trim() !== '' || media !== null
     const { session_id, model, instructions } = destination
+    const route = {
+      ...(model === undefined ? {} : { model }),
+      ...(instructions === undefined ? {} : { instructions }),
+      ...(slash?.plugin === undefined ? {} : { plugin: slash.plugin }),
+    }
     await deps.stored({
       ...chat,
       event_id: eventId(event),
@@ -81,9 +86,7 @@ export function createInbound(
       text,
       media,
       session_id,
-      route: model === undefined && instructions === undefined
-        ? null
-        : { ...(model === undefined ? {} : { model }), ...(instructions === undefined ? {} : { instructions }) },
+      route: Object.keys(route).length > 0 ? route : null,
       state: !says || verdict.action === 'record'
         ? 'record'
         : verdict.action === 'context'

@@ -4,8 +4,8 @@ import type { Db } from '../db/open.ts'
 import { createBatch } from './batch.ts'
 import type { ChannelTables, Chat, Tx } from './tables.ts'
 
-/** What a rule adds to where a message goes. */
-export type RouteExtra = { model?: string; instructions?: string }
+/** What a rule adds to where a message goes; or the plugin that a command is for. */
+export type RouteExtra = { model?: string; instructions?: string; plugin?: string }
 /** A file on the platform's side. */
 export type RemoteMedia = { kind: string; url: string }
 

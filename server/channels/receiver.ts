@@ -8,6 +8,7 @@ import type { InboxRow, InboxStore, NewInbound } from './inbox-store.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import type { Outbox } from './outbox.ts'
 import { chatKind } from './session-key.ts'
+import { splitText, type TextLimit } from './split.ts'
 
 const RETRY_MS = 1000
 
@@ -19,6 +20,7 @@ export function createTaking(deps: {
   outbox: Outbox
   outboxStore: OutboxStore
   activity: Activity
+  limit: (channel: string) => TextLimit
   changed: (channel: string) => void
 }) {
   const { inbox, asks, commands, outbox } = deps
@@ -40,9 +42,10 @@ export function createTaking(deps: {
     }
     await inbox.transaction(async (tx) => {
       await inbox.settle(row.id, 'done', tx)
-      if (reply === '') return
-      const body = { text: reply, reply_to: row.message_id }
-      await deps.outboxStore.add(tx, { ...row, kind: 'send', key: `command:${row.id}`, body })
+      for (const [i, text] of splitText(reply, deps.limit(row.channel)).entries()) {
+        const body = { text, ...(i === 0 ? { reply_to: row.message_id } : {}) }
+        await deps.outboxStore.add(tx, { ...row, kind: 'send', key: `command:${row.id}:${i}`, body })
+      }
     })
     outbox.kick(row.channel, row.chat_id)
   }

@@ -2,10 +2,12 @@ import type { CommandInfo, CommandResult, Picker } from '../../shared/openagent.
 import type { SessionContext, Turn } from '../../shared/sessions.ts'
 import type { Approvals } from '../approvals/service.ts'
 import { type Caller, demand, type Scope } from '../auth/principal.ts'
-import { AppError, notFound } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import type { Models } from '../models/service.ts'
+import type { PluginCommand } from '../plugins/service.ts'
 import type { Sessions } from '../sessions/service.ts'
 import type { Log } from '../system/log.ts'
+import { createPluginCommands } from './plugin-commands.ts'
 
 export type Commands = ReturnType<typeof createCommands>
 
@@ -13,6 +15,8 @@ export type CommandsDeps = {
   sessions: Sessions
   models: Pick<Models, 'options'>
   approvals: Pick<Approvals, 'list' | 'decide'>
+  /** What plugins that run offer beside ours. */
+  plugins: () => readonly PluginCommand[]
   version: string
   log: Log
   /** Begins a graceful restart and returns at once. */
@@ -20,8 +24,16 @@ export type CommandsDeps = {
   now: () => number
 }
 
-/** Who asks, and for which conversations: the one that was named, or all that the client has open. */
-export type CommandInput = { caller: Caller; sessions: readonly string[]; arg: string }
+/**
+ * Who asks, and for which conversations: the one that was named, or all that the client has open. `about` tells a
+ * plugin more of where it was asked.
+ */
+export type CommandInput = {
+  caller: Caller
+  sessions: readonly string[]
+  arg: string
+  about?: Record<string, string>
+}
 
 type Command = Omit<CommandInfo, 'name'> & { scope: Scope; run(input: CommandInput): Promise<CommandResult> }
 
@@ -31,6 +43,8 @@ const RESTART_AFTER_MS = 300
 /** The commands that clients, channels and the terminal share (spec openagent-api §1.5). */
 export function createCommands(deps: CommandsDeps) {
   const { sessions, models, approvals } = deps
+  const isOurs = (name: string): boolean => Object.hasOwn(table, name)
+  const ofPlugins = createPluginCommands(deps.plugins, isOurs)
 
   const fresh = (description: string): Command => ({
     ...row('chat', description, 'Stops what runs, empties the queue and forgets the conversation.'),
@@ -170,7 +184,8 @@ export function createCommands(deps: CommandsDeps) {
   }
 
   function list(): CommandInfo[] {
-    return Object.entries(table).map(([name, { run: _, scope: __, ...info }]) => ({ name, ...info }))
+    const ours = Object.entries(table).map(([name, { run: _, scope: __, ...info }]) => ({ name, ...info }))
+    return [...ours, ...ofPlugins.list()]
   }
 
   const openTurns = async (caller: Caller, id: string): Promise<Turn[]> =>
@@ -202,13 +217,12 @@ export function createCommands(deps: CommandsDeps) {
 
   return {
     list,
-    knows: (name: string): boolean => Object.hasOwn(table, name),
+    knows: (name: string): boolean => isOurs(name) || ofPlugins.knows(name),
     /** Throws `not_found` for an unknown name, `forbidden` without the scope, and what the service behind it throws. */
     async run(name: string, input: CommandInput): Promise<CommandResult> {
-      if (!Object.hasOwn(table, name)) throw notFound('command', name)
-      const command = table[name]!
-      demand(input.caller, command.scope)
-      return await command.run(input)
+      const command = isOurs(name) ? table[name] : undefined
+      demand(input.caller, command?.scope ?? 'chat')
+      return command ? await command.run(input) : await ofPlugins.run(name, input)
     },
   }
 }

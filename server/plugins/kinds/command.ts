@@ -7,6 +7,7 @@ export type PluginCommand = {
   plugin: string
   name: string
   description: string
+  effect: 'read' | 'write' | 'execute'
   /**
    * `args` is the text after the name; `context` says where, as `session_id`, `channel`, `sender_id`. Rejects with
    * `GatewayError`.
@@ -17,10 +18,11 @@ export type PluginCommand = {
 /** A command for chats. */
 export const command = defineKind({
   definition: CommandDefinition,
-  create: ({ plugin, definition: { name, description }, call, timeoutMs }): PluginCommand => ({
+  create: ({ plugin, definition: { name, description, effect }, call, timeoutMs }): PluginCommand => ({
     plugin,
     name,
     description,
+    effect,
     run: async (args, context) =>
       textOf(await call({ method: 'handle', input: { args }, timeoutMs: timeoutMs(), context })),
   }),
