@@ -21,6 +21,8 @@ export type Gateway = {
   readonly status: Status | undefined
   /** Why it does not run. */
   readonly problem: string | undefined
+  /** The folder that is its own to write in, through which files may be passed; undefined where it was told none. */
+  readonly data_dir?: string | undefined
   /**
    * The plugin's answer to one command; rejects with `GatewayError`. Only a plugin that is ready takes commands.
    * Sent twice with one `request_id` while the first is unanswered, both get that one answer.

@@ -10,7 +10,7 @@ import type { Gateway, GatewayListener } from './gateway.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { createSettings } from './settings.ts'
 import { createSpecs, isGateway, type Spec } from './specs.ts'
-import { startProgram } from './start.ts'
+import { dataFolder, startProgram } from './start.ts'
 import { answerState } from './state.ts'
 import type { PluginStore } from './store.ts'
 import { createUnit, type Unit } from './unit.ts'
@@ -163,6 +163,10 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
         )
       },
       state: (event) => answerState(store, name, event, now()),
+      dataDir() {
+        const { manifest, folder } = specOf()
+        return folder && manifest?.protocol === 'gatehouse.v1' ? dataFolder(deps.home, name) : undefined
+      },
     })
     if (stored?.quarantined) unit.supervisor.quarantine(stored.quarantined)
     return unit

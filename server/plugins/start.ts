@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ulid } from 'ulid'
+import { CHANNEL_DEFAULTS } from '../../shared/channels.ts'
 import type { CapabilityCommand, FromPlugin } from '../../shared/plugin-protocol.ts'
 import type { PluginSettings } from '../../shared/plugin-settings.ts'
 import type { Orphans } from '../runtime/orphans.ts'
@@ -24,6 +25,9 @@ export type Started = {
   readDenials: () => Promise<void>
 }
 
+/** The folder of a plugin that is its own to write in. */
+export const dataFolder = (home: string, name: string): string => join(home, 'plugin-data', name)
+
 /** Starts the program of a plugin, after everything was checked that can be without running it. */
 export async function startProgram(spec: Spec, deps: {
   home: string
@@ -42,7 +46,7 @@ export async function startProgram(spec: Spec, deps: {
   const { home, journal, settings, resolved, now } = deps
   const { manifest, folder } = spec
   Object.values(resolved.secrets).forEach(journal.hide)
-  const data = join(home, 'plugin-data', spec.name)
+  const data = dataFolder(home, spec.name)
   const audit = join(home, 'plugin-data', `${spec.name}.access.jsonl`)
   const mark = ulid()
   const env = environmentOf({
@@ -104,7 +108,13 @@ export async function startProgram(spec: Spec, deps: {
   return {
     process,
     ...(manifest?.protocol === 'gatehouse.v1'
-      ? { configure: configureMessage(manifest, { ...resolved, data_dir: data }) }
+      ? {
+        configure: configureMessage(manifest, {
+          ...resolved,
+          data_dir: data,
+          max_file_bytes: spec.channel?.max_media_bytes ?? CHANNEL_DEFAULTS.max_media_bytes,
+        }),
+      }
       : {}),
     readDenials: async () => await denials?.read(),
   }

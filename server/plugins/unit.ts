@@ -42,6 +42,8 @@ export function createUnit(deps: {
   onQuarantine: (name: string, message: string) => void
   /** Answers what the plugin asks of its store. */
   state: (event: StateEvent) => Promise<CapabilityCommand>
+  /** The folder through which it passes files; left out where there is none. */
+  dataDir?: () => string | undefined
   journal: Journal
   now: () => number
 }) {
@@ -230,6 +232,9 @@ export function createUnit(deps: {
     get problem() {
       return supervisor.problem
     },
+    get data_dir() {
+      return deps.dataDir?.()
+    },
     async command(body, { request_id, timeout_ms = settings().command_timeout_seconds * 1000 }) {
       const { process, state } = supervisor
       if (!process || state !== 'ready') throw gone()
@@ -286,6 +291,7 @@ export const configureMessage = (manifest: Manifest, given: {
   config: Record<string, unknown>
   secrets: Record<string, string>
   data_dir: string | null
+  max_file_bytes: number
 }): CapabilityCommand => ({
   type: 'configure',
   protocol: PLUGIN_PROTOCOL,
