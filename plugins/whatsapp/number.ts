@@ -1,0 +1,159 @@
+import { Buffer } from 'node:buffer'
+import * as v from 'valibot'
+import type { Channel, ChannelApi, Incoming } from '../sdk/channel.ts'
+import { PluginError } from '../sdk/errors.ts'
+import { createChats } from './chats.ts'
+import { createDelivered } from './delivered.ts'
+import type { Graph } from './graph.ts'
+import { digits, type FileRef, takeMessage } from './incoming.ts'
+import { createOutgoing } from './outgoing.ts'
+import { type Contact, type Delivery, Message, Status } from './payload.ts'
+
+/** Bytes of a file that still fits into a line of the protocol, in base64. */
+const MAX_FILE = 700 * 1024
+/** For all files of a delivery; Meta and the core wait some seconds longer for the answer. */
+const FILES_MS = 9000
+const CHECK_MS = 15 * 60_000
+const PATIENCE_MS = 3000
+const FIRST_DELAY_MS = 1000
+const MAX_DELAY_MS = 60_000
+
+type Change = Delivery['entry'][number]['changes'][number]['value']
+
+/** One number of WhatsApp: what its webhook tells, and what is sent from it. */
+export function createNumber({ api, graph, phone, typing, waitsFor }: {
+  api: ChannelApi
+  graph: Graph
+  phone: string
+  typing: boolean
+  /** What the owner still has to do for messages to come in; undefined when nothing. */
+  waitsFor: () => string | undefined
+}) {
+  const { log, signal } = api
+  const chats = createChats(Date.now)
+  const delivered = createDelivered({
+    onFailed: (recipient, why) => log.error(`A message to ${recipient} was not delivered: ${why.message}`),
+  })
+  /** Aborted to ask Meta now whether the token is still good. */
+  let hurry = new AbortController()
+  const { pressed, ...outgoing } = createOutgoing({ graph, chats, delivered, typing, onRefused: () => hurry.abort() })
+  let me = ''
+  let connected = false
+
+  async function takeOne(raw: unknown, contacts: readonly Contact[], within: AbortSignal): Promise<void> {
+    const result = v.safeParse(Message, raw)
+    const taken = result.success ? takeMessage(result.output, contacts, digits(me)) : undefined
+    if (!taken) {
+      const problem = result.success ? 'nobody is named who wrote it' : `${v.getDotPath(result.issues[0])} is wrong`
+      return log.warn(`A message could not be read: ${problem}`, { id: (raw as { id?: unknown } | null)?.id })
+    }
+    if (taken.type === 'press') {
+      pressed(taken.press.callback_query_id, taken.press.chat_id)
+      return await api.pressed(taken.press)
+    }
+    const { message } = taken
+    chats.heard(message.chat_id, message.message_id, Date.parse(message.timestamp ?? '') || Date.now())
+    await api.received(await withFile(message, taken.file, within))
+  }
+
+  async function withFile(message: Incoming, file: FileRef | undefined, within: AbortSignal): Promise<Incoming> {
+    if (!file || message.content.type !== 'media') return message
+    const { caption } = message.content
+    const left = (why: string): Incoming => ({
+      ...message,
+      content: { type: 'text', text: [caption, `[the file ${file.name} ${why}]`].filter(Boolean).join('\n') },
+    })
+    try {
+      const bytes = await graph.download(file.id, MAX_FILE, within)
+      if (!bytes) return left(`is larger than ${MAX_FILE / 1024} KB and was left out`)
+      const url = `data:${file.mime};base64,${Buffer.from(bytes).toString('base64')}`
+      return { ...message, content: { ...message.content, url } }
+    } catch (error) {
+      if (signal.aborted) throw error
+      log.warn(`A file could not be fetched: ${(error as Error).message}`)
+      return left('could not be fetched')
+    }
+  }
+
+  function noteStatus(raw: unknown): void {
+    const result = v.safeParse(Status, raw)
+    if (result.success) delivered.note(result.output)
+    else log.warn(`What became of a message could not be read: ${v.getDotPath(result.issues[0])} is wrong`)
+  }
+
+  /** Ends when the token is refused; what only can't be reached now is tried again. */
+  async function check(): Promise<number> {
+    try {
+      const { display_phone_number = '' } = await graph.number()
+      me = display_phone_number
+      connected = true
+      tell()
+      return CHECK_MS
+    } catch (error) {
+      if (signal.aborted) return 0
+      if (!(error instanceof PluginError) || error.code === 'unauthorized' || error.code === 'invalid_request') {
+        throw error
+      }
+      if (connected) log.warn(`Meta can't be asked: ${error.message}`)
+      connected = false
+      api.status(false, { detail: error.message })
+      return error.retryAfterMs ?? 0
+    }
+  }
+
+  function tell(): void {
+    const detail = waitsFor()
+    api.status(true, { identity: me, ...(detail ? { detail } : {}) })
+  }
+
+  async function watch(first: Promise<number>): Promise<void> {
+    let delay = FIRST_DELAY_MS
+    for (let wait = await first; !signal.aborted; wait = await check()) {
+      delay = connected ? FIRST_DELAY_MS : Math.min(delay * 2, MAX_DELAY_MS)
+      await pause(connected ? wait : Math.max(wait, delay), AbortSignal.any([signal, hurry.signal]))
+      hurry = new AbortController()
+    }
+  }
+
+  return {
+    /** Resolves when the core has stored everything in these changes. */
+    async take(changes: Change[]): Promise<void> {
+      const within = AbortSignal.timeout(FILES_MS)
+      for (const { metadata, contacts, messages, statuses, errors } of changes) {
+        // One app may have several numbers, each with its own plugin.
+        if (metadata?.phone_number_id !== undefined && metadata.phone_number_id !== phone) continue
+        for (const raw of statuses) noteStatus(raw)
+        for (const { title, message, code } of errors) log.error(`Meta reports: ${title ?? message} (${code})`)
+        for (const raw of messages) await takeOne(raw, contacts, within)
+      }
+      await api.settled()
+    },
+
+    /** What the owner still has to do has changed. */
+    changed: (): void => void (connected && tell()),
+
+    async connect(): Promise<Channel> {
+      const first = check()
+      watch(first).catch((error: unknown) => {
+        const { code = 'platform_error', message } = error as Error & { code?: string }
+        return api.fail(code, message)
+      })
+      // Commands can be taken before Meta has answered.
+      await Promise.race([first.catch(() => {}), pause(PATIENCE_MS, signal)])
+      return { ...outgoing, connected: () => connected }
+    },
+  }
+}
+
+/** Ends early when the plugin stops. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
+  })
+}
