@@ -1,5 +1,5 @@
-import { lstat, readdir, realpath } from 'node:fs/promises'
-import { join, relative, sep } from 'node:path'
+import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
+import { dirname, join, relative, resolve, sep } from 'node:path'
 import process from 'node:process'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
 import type { Found } from './discover.ts'
@@ -9,8 +9,8 @@ const MAX_FILES = 50_000
 const WORLD_WRITABLE = 0o002
 
 /**
- * Why a plugin must not be run, before any of its code is: its program lies outside its folder, or others than its
- * owner may change it. Undefined when all is well.
+ * Why a plugin must not be run, before any of its code is: its program or a link lies outside its folder, or others
+ * than its owner may change it. Undefined when all is well.
  */
 export async function gateProblem(
   { folder, origin }: Pick<Found, 'folder' | 'origin'>,
@@ -44,7 +44,12 @@ async function rightsProblem(root: string): Promise<string | undefined> {
     const info = await lstat(path)
     const name = relative(root, path) || 'its folder'
     if (!owners.has(info.uid)) return `${name} belongs to another user (${info.uid})`
-    if (info.isSymbolicLink()) continue
+    if (info.isSymbolicLink()) {
+      // A runtime that keeps a plugin to its folder follows links out of it all the same.
+      const target = await realpath(path).catch(async () => resolve(dirname(path), await readlink(path)))
+      if (target !== root && !isInside(root, target)) return `its link ${name} leads out of its folder, to ${target}`
+      continue
+    }
     if ((info.mode & WORLD_WRITABLE) !== 0) {
       return `${name} can be changed by everybody; take the right away (chmod o-w)`
     }

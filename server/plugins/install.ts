@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cp, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { cp, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
 import { ulid } from 'ulid'
+import type { Manifest } from '../../shared/plugin-manifest.ts'
 import type { InstallPluginInput } from '../../shared/plugins.ts'
 import { AppError, invalid } from '../errors.ts'
 import type { PluginDeps } from './deps.ts'
@@ -15,14 +16,23 @@ import type { Installed, PluginStore } from './store.ts'
 import { untar } from './untar.ts'
 
 const MAX_ARCHIVE = 100 * 1024 * 1024
+const MAX_FOLDER = 500 * 1024 * 1024
 const NPM_TIMEOUT_MS = 300_000
-/** A package's own scripts are never run; only what it needs at run time is fetched. */
-const NPM_INSTALL = ['install', '--ignore-scripts', '--omit=dev', '--no-audit', '--no-fund', '--loglevel=error']
+/** A package's own scripts are never run, nor is git for it; only what it needs at run time is fetched. */
+const NPM_INSTALL = 'install --ignore-scripts --allow-git=none --omit=dev --no-audit --no-fund --loglevel=error'
 
 /** Puts plugins into the home's `plugins/` and takes them out again. What is installed is not enabled by that. */
 export function createInstaller(deps: PluginDeps & { store: PluginStore; roster: Roster }) {
   const { home, store, now } = deps
   const folder = join(home, 'plugins')
+  let last: Promise<unknown> = Promise.resolve()
+
+  /** One after the other: two that put the same plugin in its place would meet half of each other's. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work)
+    last = result.catch(() => undefined)
+    return result
+  }
 
   async function install(input: InstallPluginInput): Promise<Installed & { id: string }> {
     const given = (['npm', 'folder', 'archive'] as const).filter((kind) => input[kind] !== undefined)
@@ -33,10 +43,7 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
       const content = join(staging, 'plugin')
       await mkdir(content, { mode: 0o755 })
       const source = await fill(given[0]!, input, staging, content)
-      const found = await readPlugin(content, 'home')
-      if (!found) throw new AppError('unprocessable', 'This is no plugin: there is no plugin.json in it')
-      if (!found.manifest) throw new AppError('unprocessable', `This plugin can't be used: ${found.problem}`)
-      const { manifest, id } = found
+      const { manifest, id } = await pluginIn(content)
       if (given[0] !== 'folder') await fetchDependencies(content)
       const refused = await gateProblem({ folder: content, origin: 'home' }, manifest)
       if (refused) throw new AppError('unprocessable', `This plugin is not installed: ${refused}`)
@@ -68,7 +75,8 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
       const from = input.folder!
       if (!isAbsolute(from)) throw invalid('folder', 'must be an absolute path')
       if (!(await stat(from).catch(() => undefined))?.isDirectory()) throw invalid('folder', 'there is no such folder')
-      await cp(from, content, { recursive: true, filter: (path) => !/[\\/]\.git$/.test(path) })
+      await pluginIn(from)
+      await copy(from, content)
       return { from, integrity: null }
     }
     const { bytes, from } = kind === 'npm' ? await pack(input.npm!, staging) : await readArchive(input.archive!)
@@ -81,7 +89,7 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
 
   /** The package as npm has it, and the very version that it chose; npm itself checks its integrity. */
   async function pack(name: string, staging: string): Promise<{ bytes: Uint8Array; from: string }> {
-    const out = await npm(['pack', name, '--json', '--ignore-scripts', '--pack-destination', staging], staging)
+    const out = await npm(['pack', '--json', '--ignore-scripts', '--pack-destination', staging, '--', name], staging)
     const [packed] = JSON.parse(out) as { filename: string; name: string; version: string }[]
     const [file] = (await readdir(staging)).filter((entry) => entry.endsWith('.tgz'))
     if (!packed || !file) throw new AppError('bad_gateway', `npm gave no package for ${name}`)
@@ -102,9 +110,11 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
   }
 
   async function fetchDependencies(content: string): Promise<void> {
+    // It may name programs that npm is to start, whatever it is told of scripts.
+    await rm(join(content, '.npmrc'), { recursive: true, force: true })
     const text = await readFile(join(content, 'package.json'), 'utf8').catch(() => '{}')
-    const { dependencies = {} } = JSON.parse(text) as { dependencies?: Record<string, string> }
-    if (Object.keys(dependencies).length > 0) await npm(NPM_INSTALL, content)
+    const { dependencies } = packageOf(text)
+    if (Object.keys(dependencies ?? {}).length > 0) await npm(NPM_INSTALL.split(' '), content)
   }
 
   async function npm(args: string[], cwd: string): Promise<string> {
@@ -129,23 +139,61 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
     }
   }
 
+  async function uninstall({ name, plugin, origin, folder: from }: Spec): Promise<void> {
+    const root = await realpath(folder).catch(() => folder)
+    const own = origin === 'home' && from !== undefined && isInside(root, await realpath(from).catch(() => from))
+    if (!own) {
+      throw new AppError('conflict', `${name} was not installed into ${folder}; disable it, or remove it there`)
+    }
+    await store.change(name, { enabled: false }, now())
+    await deps.roster.refresh()
+    await rm(from, { recursive: true, force: true })
+    await rm(join(home, 'plugin-data', name), { recursive: true, force: true })
+    await store.remove(plugin)
+  }
+
   return {
-    install,
+    install: (input: InstallPluginInput) => inTurn(() => install(input)),
 
     /** Stops it and removes its folder, its data, its settings and its store. */
-    async uninstall({ name, plugin, origin, folder: from }: Spec): Promise<void> {
-      const root = await realpath(folder).catch(() => folder)
-      const own = origin === 'home' && from !== undefined && isInside(root, await realpath(from).catch(() => from))
-      if (!own) {
-        throw new AppError('conflict', `${name} was not installed into ${folder}; disable it, or remove it there`)
-      }
-      await store.change(name, { enabled: false }, now())
-      await deps.roster.refresh()
-      await rm(from, { recursive: true, force: true })
-      await rm(join(home, 'plugin-data', name), { recursive: true, force: true })
-      await store.remove(plugin)
-    },
+    uninstall: (spec: Spec): Promise<void> => inTurn(() => uninstall(spec)),
   }
+}
+
+async function pluginIn(folder: string): Promise<{ id: string; manifest: Manifest }> {
+  const found = await readPlugin(folder, 'home')
+  if (!found) throw new AppError('unprocessable', 'This is no plugin: there is no plugin.json in it')
+  if (!found.manifest) throw new AppError('unprocessable', `This plugin can't be used: ${found.problem}`)
+  return { id: found.id, manifest: found.manifest }
+}
+
+/** Files, folders and links as they are; a pipe or a device would be waited for, or never end. */
+async function copy(from: string, to: string): Promise<void> {
+  let left = MAX_FOLDER
+  await cp(from, to, {
+    recursive: true,
+    verbatimSymlinks: true,
+    async filter(path) {
+      if (/[\\/]\.git$/.test(path)) return false
+      const info = await lstat(path)
+      if (!info.isFile() && !info.isDirectory() && !info.isSymbolicLink()) {
+        throw new AppError('unprocessable', `This plugin is not installed: ${path} is neither file nor folder`)
+      }
+      if (info.isFile()) left -= info.size
+      if (left < 0) throw new AppError('unprocessable', `This plugin has more than ${MAX_FOLDER} bytes`)
+      return true
+    },
+  })
+}
+
+function packageOf(text: string): { dependencies?: Record<string, string> | null } {
+  try {
+    const about = JSON.parse(text) as unknown
+    if (typeof about === 'object' && about !== null) return about
+  } catch {
+    // Said below.
+  }
+  throw new AppError('unprocessable', `This plugin can't be used: its package.json is no JSON object`)
 }
 
 /** The hash that was asked for, else a new one to keep. Throws when the bytes are others. */

@@ -16,9 +16,10 @@ export async function untar(archive: Uint8Array, folder: string): Promise<void> 
   for (let at = 0; at + BLOCK <= bytes.length;) {
     const header = bytes.subarray(at, at + BLOCK)
     if (header.every((byte) => byte === 0)) return
+    if (octal(header, 148, 8) !== checksum(header)) throw new Error('the archive is damaged or is no tar archive')
     const size = octal(header, 124, 12)
     const body = bytes.subarray(at + BLOCK, at + BLOCK + size)
-    if (!Number.isFinite(size) || body.length < size) throw new Error('the archive is cut off or is no tar archive')
+    if (!(size >= 0) || body.length < size) throw new Error('the archive is cut off or is no tar archive')
     at += BLOCK + Math.ceil(size / BLOCK) * BLOCK
     const type = String.fromCharCode(header[156]!)
     if (type === 'x' || type === 'L') {
@@ -56,6 +57,10 @@ const text = (bytes: Uint8Array): string => {
 
 const octal = (header: Uint8Array, from: number, length: number): number =>
   parseInt(text(header.subarray(from, from + length)).trim() || '0', 8)
+
+/** The sum of a header's bytes, its own field read as spaces. */
+const checksum = (header: Uint8Array): number =>
+  header.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 0x20 : byte), 0)
 
 const paxPath = (body: string): string | undefined => /^\d+ path=(.*)$/m.exec(body)?.[1]
 
