@@ -76,7 +76,16 @@ test('a token that is needed is asked for, and nothing is started without it', a
   await page.getByRole('button', { name: 'Save and go on' }).click()
   await expect(page.getByText('Bot token is needed')).toBeVisible()
   await expect(page.getByRole('button', { name: 'Accept and start' })).toHaveCount(0)
-  await page.getByRole('link', { name: 'Channels' }).first().click()
+})
+
+test('what was typed and not saved is not lost by a click', async () => {
+  await page.getByLabel('Bot token').fill('123:abc')
+  await page.getByRole('main').getByRole('link', { name: 'Channels' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+  await expect(page.getByLabel('Bot token')).toHaveValue('123:abc')
+  await page.getByRole('main').getByRole('link', { name: 'Channels' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click()
+  await expect(page.getByText('No channels yet')).toBeVisible()
 })
 
 test('a bundled platform is set up: what it may do is accepted, then it says who it is', async () => {
@@ -101,9 +110,41 @@ test('it is switched off and on again', async () => {
   await page.getByRole('menuitem', { name: 'Switch off' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Switch off' }).click()
   await expect(page.getByRole('button', { name: 'Switch on' })).toBeVisible()
-  await page.getByRole('button', { name: 'Switch on' }).click()
-  await expect(page.getByRole('main').getByText('Connected', { exact: true })).toBeVisible()
-  await call('POST', '/api/plugins/echo/disable')
+  await page.goto('/channels')
+  await expect(card('echo')).toContainText('Switched off')
+  await page.getByRole('button', { name: 'Switch echo on' }).click()
+  await expect(card('echo')).toContainText('Connected')
+})
+
+test('a second bot of a platform has a name of its own', async () => {
+  await page.getByRole('button', { name: 'Add another Echo' }).click()
+  const dialog = page.getByRole('dialog')
+  await expect(dialog.getByLabel('Name')).toHaveValue('echo-2')
+  await dialog.getByLabel('Name').fill('telegram')
+  await dialog.getByRole('button', { name: 'Add and set up' }).click()
+  await expect(dialog.getByText('This name is taken')).toBeVisible()
+  await dialog.getByLabel('Name').fill('echo-work')
+  await dialog.getByRole('button', { name: 'Add and set up' }).click()
+  await expect(page.getByRole('heading', { name: 'Set up Echo (echo-work)' })).toBeVisible()
+  await page.getByRole('button', { name: 'Start' }).click()
+  await expect(page.getByRole('heading', { name: /Connected as echo/ })).toBeVisible({ timeout: 30_000 })
+  await page.getByRole('main').getByRole('link', { name: 'Channels' }).click()
+  await expect(card('echo-work')).toContainText('Connected')
+  await expect(page.getByRole('list', { name: 'Platforms' }).getByRole('listitem').filter({ hasText: 'Echo' }))
+    .toContainText('2 bots')
+})
+
+test('a channel is removed only after a yes, and offered as a platform again', async () => {
+  for (const name of ['echo-work', 'echo']) {
+    await card(name).getByRole('link', { name, exact: true }).click()
+    await page.getByRole('button', { name: 'More' }).click()
+    await page.getByRole('menuitem', { name: 'Remove' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove channel' }).click()
+    await expect(page).toHaveURL(/\/channels$/)
+    await expect(card(name).getByRole('link', { name, exact: true })).toHaveCount(0)
+  }
+  await expect(page.getByRole('link', { name: 'Set up Echo' })).toBeVisible()
+  expect(await readFile(join(home, 'gatehouse.yaml'), 'utf8')).not.toContain('echo')
 })
 
 test('a program of gatehouse.yaml appears by itself', async () => {
@@ -162,11 +203,12 @@ test('rules are tried before they are saved, moved by keyboard, and never writte
   }
   const rows = page.getByRole('list', { name: 'Rules in order' }).getByRole('listitem')
   await expect(rows).toHaveCount(2)
-  // Whoever stays is asked again the next time.
+  // Whoever stays is asked again the next time, and the tab that was refused is not the chosen one.
   for (let time = 0; time < 2; time++) {
     await page.getByRole('tab', { name: 'People' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
     await expect(page.getByRole('dialog')).toHaveCount(0)
+    await expect(page.getByRole('tab', { name: 'Routing' })).toHaveAttribute('aria-selected', 'true')
   }
   await page.getByRole('button', { name: 'Move rule 2 up' }).focus()
   await page.keyboard.press('Alt+ArrowUp')
@@ -208,6 +250,9 @@ test('who may write is set on the page and written to gatehouse.yaml', async () 
   await page.getByLabel('Wait for more').fill('soon')
   await page.getByRole('button', { name: 'Save', exact: true }).click()
   await expect(page.getByText(/Wait for more: must be/)).toBeVisible()
+  await page.getByRole('tab', { name: 'Overview' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+  await expect(page.getByLabel('Wait for more')).toHaveValue('soon')
   await page.getByLabel('Wait for more').fill('0')
   await page.getByRole('button', { name: 'Save', exact: true }).click()
   await expect(page.getByText('The settings are saved')).toBeVisible()

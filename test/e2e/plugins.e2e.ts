@@ -169,12 +169,27 @@ test('one that crashes again and again says why it is in quarantine, and what to
   await expect(page.getByRole('list', { name: 'Checks' })).toContainText('is in quarantine')
 })
 
-test('one that comes along is switched on, and Deno keeps it within its permissions', async () => {
+test('one that carries a chat is read here and set up among the channels; both pages say the same', async () => {
   await page.goto('/plugins?tab=bundled')
   await page.getByRole('button', { name: 'Review Echo' }).click()
   await expect(page.getByRole('dialog').getByText('May reach nothing on the network')).toBeVisible()
-  await page.getByRole('button', { name: 'Accept and switch on' }).click()
+  await page.getByRole('button', { name: 'Accept and set up' }).click()
+  await expect(page).toHaveURL(/\/channels\?setup=echo/)
+  await page.getByRole('button', { name: 'Start' }).click()
+  await expect(page.getByRole('heading', { name: /Connected as echo/ })).toBeVisible({ timeout: 30_000 })
+  await page.goto('/plugins?tab=bundled')
   await expect(row('Echo')).toContainText('Ready')
+  await page.getByRole('switch', { name: 'Use Echo' }).click()
+  await expect(row('Echo')).toContainText('Switched off')
+  await page.goto('/channels')
+  const channel = page.getByRole('list', { name: 'Channels', exact: true }).getByRole('listitem').filter({
+    hasText: 'echo',
+  })
+  await expect(channel).toContainText('Switched off')
+  await page.getByRole('button', { name: 'Switch echo on' }).click()
+  await expect(channel).toContainText('Connected', { timeout: 30_000 })
+  await page.goto('/plugins')
+  await expect(page.getByRole('switch', { name: 'Use Echo' })).toBeChecked()
 })
 
 test('what a restricted plugin tries beyond its permissions is shown as refused', async () => {

@@ -27,12 +27,28 @@ export const channels = (fetch?: Fetch) => {
   const entry = (id: string, rest = '') => `/api/outbox/${encodeURIComponent(id)}${rest}`
   const pairing = (id: string, rest: string) => `/api/pairings/${encodeURIComponent(id)}${rest}`
 
-  const sections = () => client.getTagged<{ channels?: Record<string, ChannelSection> }>('/api/config')
+  const sections = () =>
+    client.getTagged<{ channels?: Record<string, ChannelSection>; gateways?: { external?: { name: string }[] } }>(
+      '/api/config',
+    )
 
-  /** Refused with 412 when the file is no longer the one that `ifMatch` names. */
-  const writeSection = async (name: string, next: ChannelSection, read: Awaited<ReturnType<typeof sections>>) => {
-    // The section is replaced whole; a merge patch could not take keys out of a channel.
-    await client.patch('/api/config/channels', { ...read.data.channels, [name]: next }, { ifMatch: read.etag })
+  /**
+   * Undefined takes the section out. Refused with 412 when the file is no longer the one that was read.
+   * All sections are written, for a merge patch could not take keys out of one.
+   */
+  const writeSection = async (
+    name: string,
+    next: ChannelSection | undefined,
+    read: Awaited<ReturnType<typeof sections>>,
+  ) => {
+    const { [name]: before, ...others } = read.data.channels ?? {}
+    if (!before && read.data.gateways?.external?.some((gateway) => gateway.name === name)) {
+      // A section of this name would stand in its place, without its command.
+      throw new Error(
+        `${name} is named under gateways.external of gatehouse.yaml. Move it to channels, then change it.`,
+      )
+    }
+    await client.patch('/api/config/channels', next ? { ...others, [name]: next } : others, { ifMatch: read.etag })
   }
 
   return {
@@ -49,12 +65,30 @@ export const channels = (fetch?: Fetch) => {
       const read = await sections()
       await writeSection(name, next, { ...read, etag: ifMatch })
     },
-    /** Where `gatehouse.yaml` names the channel, it alone decides. */
+    /** Names the channel in `gatehouse.yaml`, which alone decides from then on. */
     setEnabled: async (name: string, enabled: boolean): Promise<void> => {
       const read = await sections()
-      const section = read.data.channels?.[name]
-      if (section) await writeSection(name, { ...section, enabled }, read)
-      else await (enabled ? plugins(fetch).enable(name) : plugins(fetch).disable(name))
+      await writeSection(name, { ...read.data.channels?.[name], enabled }, read)
+    },
+    /** Another bot of a platform, switched off until it is set up. */
+    create: async (name: string, plugin: string): Promise<void> => {
+      const read = await sections()
+      if (read.data.channels?.[name]) throw new Error(`There is a channel ${name} already.`)
+      await writeSection(name, { plugin, enabled: false }, read)
+    },
+    /** Its secrets and its section are taken out; its people and messages stay. */
+    remove: async (name: string): Promise<void> => {
+      const host = plugins(fetch)
+      const { secrets } = await host.config(name)
+      const kept = Object.entries(secrets).filter(([, { from }]) => from === 'store').map(([secret]) => secret)
+      if (kept.length > 0) {
+        await host.saveConfig(name, { secrets: Object.fromEntries(kept.map((secret) => [secret, null])) })
+      }
+      const read = await sections()
+      if (read.data.channels?.[name]) await writeSection(name, undefined, read)
+      // Under its own name it may have been switched on among the plugins, too.
+      const left = (await host.list()).find((plugin) => plugin.name === name)
+      if (left?.enabled && !left.in_configuration) await host.disable(name)
     },
 
     pairings: async (state: 'pending' | 'all' = 'pending') =>

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Channel } from '../../../../shared/channels.ts'
-import { lookOf, mendOf } from './state.ts'
+import type { Plugin } from '../../../../shared/plugins.ts'
+import { idleOf, lookOf, mendOf, nameProblem, nextName, platformsOf } from './state.ts'
 
 const channel = (part: Partial<Channel>): Channel =>
   ({ state: 'ready', connected: true, auth: null, ...part }) as Channel
+
+const carrier = (name: string, part: Partial<Plugin> = {}): Plugin =>
+  ({ name, plugin: name, origin: 'bundled', enabled: false, in_configuration: false, ...part }) as Plugin
 
 describe('the state of a channel', () => {
   it('a plugin that runs is only called connected when it reaches its platform', () => {
@@ -15,6 +19,32 @@ describe('the state of a channel', () => {
   it('a code that waits to be confirmed comes before everything else', () => {
     const auth = { method: 'pair_code', code: 'AB', expires_at: 1 } as const
     assert.equal(lookOf(channel({ connected: false, auth })).label, 'Waits for you')
+  })
+})
+
+describe('what is a channel, and what only could become one', () => {
+  const carriers = [
+    carrier('discord'),
+    carrier('own', { origin: 'config', enabled: true, in_configuration: true }),
+    carrier('telegram', { enabled: true }),
+    carrier('telegram-work', { plugin: 'telegram', in_configuration: true }),
+  ]
+
+  it('one that is switched off stays a channel as long as it is named', () => {
+    const idle = idleOf(carriers, [channel({ name: 'own' }), channel({ name: 'telegram' })])
+    assert.deepEqual(idle.map(({ name }) => name), ['telegram-work'])
+  })
+
+  it('a platform is offered once, with its bots, and after those that have none', () => {
+    const platforms = platformsOf(carriers.toReversed()).map(({ plugin, bots }) => [plugin.name, bots])
+    assert.deepEqual(platforms, [['discord', []], ['telegram', ['telegram-work', 'telegram']]])
+  })
+
+  it('a new name is free, and says when it is not', () => {
+    assert.equal(nextName('telegram', ['telegram', 'telegram-2']), 'telegram-3')
+    assert.equal(nameProblem('telegram-work', ['telegram']), undefined)
+    assert.match(nameProblem('telegram', ['telegram'])!, /taken/)
+    assert.match(nameProblem('a bot', [])!, /letters/)
   })
 })
 

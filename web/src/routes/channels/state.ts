@@ -54,14 +54,37 @@ const MENDS: [RegExp, string][] = [
 export const mendOf = (text: string | null | undefined): string | undefined =>
   text ? MENDS.find(([pattern]) => pattern.test(text))?.[1] : undefined
 
-/** What is enabled as a channel and does not run, so that the list of channels does not have it. */
-export const stuckOf = (carriers: Plugin[], running: Channel[]): Plugin[] =>
-  carriers.filter(({ name, enabled, problem }) =>
-    enabled && problem !== null && !running.some((channel) => channel.name === name)
-  )
+/** Channels that are named or switched on and do not run, so that the list of those that run does not have them. */
+export const idleOf = (carriers: Plugin[], running: Channel[]): Plugin[] =>
+  carriers.filter((plugin) => isChannel(plugin) && !running.some(({ name }) => name === plugin.name))
 
-/** What can be set up as a channel: what is off. */
-export const offeredOf = (carriers: Plugin[]): Plugin[] => carriers.filter(({ enabled }) => !enabled)
+const isChannel = ({ enabled, in_configuration }: Plugin): boolean => enabled || in_configuration
+
+/** A platform to begin with: the plugin itself, not a bot of it under another name. */
+export type Platform = { plugin: Plugin; /** Names of its bots. */ bots: string[] }
+
+/** What can be set up, those without a bot first. A program of `gatehouse.yaml` is no platform. */
+export const platformsOf = (carriers: Plugin[]): Platform[] =>
+  carriers.filter(({ name, plugin, origin }) => name === plugin && origin !== 'config')
+    .map((plugin) => ({
+      plugin,
+      bots: carriers.filter((bot) => bot.plugin === plugin.plugin && isChannel(bot)).map(({ name }) => name),
+    }))
+    .toSorted((a, b) => Math.min(1, a.bots.length) - Math.min(1, b.bots.length))
+
+/** A name for the next bot of a platform that is not taken. */
+export function nextName(platform: string, taken: string[]): string {
+  for (let number = 2;; number++) {
+    const name = `${platform}-${number}`
+    if (!taken.includes(name)) return name
+  }
+}
+
+/** Why a channel may not have this name; undefined when it may. */
+export function nameProblem(name: string, taken: string[]): string | undefined {
+  if (!/^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) return 'Up to 64 letters, digits, dots, _ and -, the first one no sign'
+  return taken.includes(name) ? 'This name is taken' : undefined
+}
 
 export const DISPOSITIONS: { value: Disposition; label: string; hint: string }[] = [
   { value: 'allow', label: 'Answered', hint: 'The agent reads it and answers' },

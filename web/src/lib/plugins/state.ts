@@ -5,14 +5,17 @@ export type Look = { label: string; tone: 'neutral' | 'primary' | 'success' | 'w
 /** What the page needs to know to tell how a plugin stands. */
 export type Standing = Pick<
   Plugin,
-  'enabled' | 'state' | 'accepted' | 'wider' | 'problem' | 'configured' | 'status' | 'connected'
+  'enabled' | 'state' | 'accepted' | 'wider' | 'problem' | 'configured' | 'status' | 'connected' | 'in_configuration'
 >
 
 /** The state of a plugin in a word or two. */
 export function lookOf(plugin: Standing): Look {
   if (isBroken(plugin)) return { label: 'Can’t be used', tone: 'destructive' }
   if (!plugin.accepted && plugin.wider.length > 0) return { label: 'Wants more', tone: 'warning' }
-  if (!plugin.enabled) return { label: 'Switched off', tone: 'neutral' }
+  if (!plugin.enabled) {
+    const begun = plugin.in_configuration && !plugin.configured
+    return begun ? { label: 'Not set up', tone: 'warning' } : { label: 'Switched off', tone: 'neutral' }
+  }
   if (!plugin.accepted) return { label: 'Waits for your yes', tone: 'warning' }
   switch (plugin.state) {
     case 'ready':
@@ -52,7 +55,7 @@ export function mendOf(plugin: Standing): string | undefined {
   }
   if (plugin.state === 'backoff') return 'It is started again by itself; its last words are in its log.'
   if (plugin.state === 'failed') return 'Read its log, mend the cause, then restart it.'
-  if (!plugin.configured) return 'Fill in its settings.'
+  if (!plugin.configured) return 'Enter what it still needs.'
   if (plugin.problem?.includes('allow_unrestricted')) {
     return 'Install Deno for plugins that run on it, or permit the others in the configuration.'
   }
@@ -91,6 +94,9 @@ export function fits(plugin: Standing, filter: string): boolean {
       return true
   }
 }
+
+/** Set up and switched among the channels, where it has a name of its own. */
+export const carriesChats = ({ surface }: Pick<Plugin, 'surface'>): boolean => surface.channels.length > 0
 
 /** Those that are in use or were put here by the owner; the others only come along. */
 export const isInstalled = ({ origin, enabled, name, plugin }: Plugin): boolean =>

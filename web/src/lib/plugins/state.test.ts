@@ -8,6 +8,7 @@ const standing = (changes: Partial<Standing>): Standing => ({
   enabled: true,
   state: 'ready',
   accepted: true,
+  in_configuration: false,
   wider: [],
   problem: null,
   configured: true,
@@ -41,6 +42,12 @@ describe('the state of a plugin in words', () => {
   it('a message becomes a sentence, but no name of a file is changed', () => {
     assert.equal(sentence('crashed 3 times'), 'Crashed 3 times')
     assert.equal(sentence('plugin.json is no JSON'), 'plugin.json is no JSON')
+  })
+
+  it('a bot that was named and lacks its token is not set up, rather than switched off', () => {
+    const off = standing({ enabled: false, state: 'stopped', configured: false })
+    assert.equal(lookOf(off).label, 'Switched off')
+    assert.equal(lookOf({ ...off, in_configuration: true }).label, 'Not set up')
   })
 
   it('a platform that is away is no failure of the program', () => {

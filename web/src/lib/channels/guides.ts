@@ -1,0 +1,50 @@
+/** Where a bot of a platform comes from: what is done there before anything can be entered here. */
+export type Guide = { steps: string[]; link?: { href: string; label: string } }
+
+/** By the id of the plugin; others explain themselves at their fields. */
+export const GUIDES: Record<string, Guide> = {
+  telegram: {
+    steps: [
+      'In Telegram, write /newbot to @BotFather, and answer what it asks.',
+      'It gives you a token like 123456:ABC…: copy it here.',
+      'To let the bot hear everything that groups say, turn its privacy off there (/setprivacy) before you add it.',
+    ],
+    link: { href: 'https://t.me/BotFather', label: 'Open @BotFather' },
+  },
+  discord: {
+    steps: [
+      'In the developer portal make an application. On its page Bot, turn on Message Content Intent, press Reset Token, and copy the token here.',
+      'On its page OAuth2 tick bot and applications.commands, and of the permissions View Channels, Send Messages, Send Messages in Threads, Read Message History and Attach Files.',
+      'Open the address that comes out there, and choose your server.',
+    ],
+    link: { href: 'https://discord.com/developers/applications', label: 'Open the developer portal' },
+  },
+  matrix: {
+    steps: [
+      'Make an account for the agent on any homeserver, and log in once.',
+      'Copy its access token here (in Element: Settings, Help & About, Advanced).',
+      'Close that window without logging out, or the token ends.',
+    ],
+  },
+  email: {
+    steps: [
+      'Make a mailbox for the agent.',
+      'Where the provider has app passwords (Gmail, Fastmail, iCloud), make one and enter it here.',
+      'Look up its servers for IMAP and SMTP; the usual ports are set.',
+    ],
+  },
+  irc: {
+    steps: [
+      'Choose a network and a nick.',
+      'Register the nick there where that is possible: /msg NickServ REGISTER password address.',
+      'Enter the channels that it joins; it answers there when somebody names it.',
+    ],
+  },
+  webhook: {
+    steps: [
+      'Make a secret of at least 24 characters, such as by openssl rand -base64 32, for both sides.',
+      'Enter the address to which answers are posted, and the port on which your program posts here.',
+    ],
+    link: { href: 'https://www.standardwebhooks.com', label: 'How both are signed' },
+  },
+}
