@@ -34,6 +34,18 @@ describe('a gateway', { timeout: 120_000 }, () => {
     await until(() => app.texts('work').includes('good morning'))
   })
 
+  it('is heard from its first line on, however many start at the same time', async () => {
+    // A shell speaks before anybody can have begun to listen.
+    const ready = '{"type":"ready","gateway":"quick","version":"v1alpha1"}'
+    const shell = { command: 'sh', args: ['-c', `echo '${ready}'; exec cat > /dev/null`] }
+    const names = Array.from({ length: 12 }, (_, i) => `g${10 + i}`)
+    const app = await open(Object.fromEntries(names.map((name) => [name, shell])), { ping_seconds: 60 })
+    await Promise.all(names.map(app.ready))
+    const { plugins } = await app.json<{ plugins: Plugin[] }>('/api/plugins')
+    const started = plugins.filter(({ name }) => names.includes(name))
+    assert.deepEqual(started.map(({ state, restarts }) => `${state} ${restarts}`), names.map(() => 'ready 0'))
+  })
+
   it("named as in Duragent's configuration runs as well", async () => {
     const app = await open({})
     const yaml = JSON.stringify({ gateways: { external: [{ name: 'old', ...channel('gateway.mjs', 'old') }] } })

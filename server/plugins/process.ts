@@ -28,6 +28,8 @@ export type Ending = {
 
 export type PluginProcess = {
   readonly pid: number
+  /** Begins to read; whoever is told what it says must know it by then. */
+  listen(): void
   /** Queues a line; false when the plugin is behind or gone. */
   post(message: ToPlugin, options?: { must?: true }): boolean
   /** Resolves with whether there is room for a line, at the latest after `ms`. */
@@ -127,9 +129,7 @@ export function createProcess(child: Child, options: {
     if (last !== undefined) options.onLog(last)
   }
 
-  const reading = Promise.all([read(), readLog()]).catch((error: unknown) => {
-    if (!gone) cut(`its output could not be read: ${(error as Error).message}`)
-  })
+  let reading: Promise<unknown> = Promise.resolve()
 
   const exited = child.exited.then(async (exit) => {
     gone = true
@@ -147,6 +147,11 @@ export function createProcess(child: Child, options: {
 
   return {
     pid: child.pid,
+    listen() {
+      reading = Promise.all([read(), readLog()]).catch((error: unknown) => {
+        if (!gone) cut(`its output could not be read: ${(error as Error).message}`)
+      })
+    },
     post: (message, how) => !gone && writer.offer(JSON.stringify(message), how),
     room: (ms) => writer.room(ms),
     isHeld: () => held,

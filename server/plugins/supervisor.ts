@@ -72,6 +72,7 @@ export function createSupervisor(deps: {
       process = opened
       startedAt = now()
       void opened.ended.then((ending) => ended(opened, ending))
+      opened.listen()
       if (!wanted || stopping) return
       const seconds = settings().ready_timeout_seconds
       later(seconds * 1000, () => opened.cut(`was not ready within ${seconds} s`))
