@@ -9,6 +9,8 @@ type Answer = { ok: true; result: unknown } | {
   parameters?: Record<string, number>
 }
 
+type Webhook = { url: string; secret_token: string }
+
 /** As much of Telegram's Bot API as the plugin uses, for its tests. */
 export async function startBotApi(token: string) {
   const calls: Call[] = []
@@ -18,6 +20,7 @@ export async function startBotApi(token: string) {
   const prepared = new Map<string, Answer[]>()
   const polls = new Set<() => void>()
   const watchers = new Set<() => void>()
+  let webhook: Webhook | undefined
   let lastUpdate = 0
   let lastMessage = 500
 
@@ -27,16 +30,32 @@ export async function startBotApi(token: string) {
     switch (method) {
       case 'getMe':
         return { ok: true, result: { id: 7, is_bot: true, first_name: 'Helper', username: 'helper_bot' } }
+      case 'deleteWebhook':
+        webhook = undefined
+        return { ok: true, result: true }
+      case 'setWebhook': {
+        const { url, secret_token } = body as Webhook
+        if (!url.startsWith('https://')) return refused('Bad Request: bad webhook: An HTTPS URL must be provided')
+        if (!/^[\w-]{1,256}$/.test(secret_token)) return refused('Bad Request: secret token contains illegal symbols')
+        webhook = { url, secret_token }
+        return { ok: true, result: true }
+      }
       case 'getUpdates': {
+        if (webhook) {
+          const description = "Conflict: can't use getUpdates method while webhook is active"
+          return { ok: false, error_code: 409, description }
+        }
         const offset = Number(body.offset ?? 0)
-        const after = () => updates.filter(({ update_id }) => update_id >= offset)
+        // What comes before it is confirmed, and forgotten.
+        updates.splice(0, updates.findLastIndex(({ update_id }) => update_id < offset) + 1)
+        const after = () => updates
         if (after().length === 0) {
           await new Promise<void>((resolve) => {
             polls.add(resolve)
             setTimeout(resolve, 2000)
           })
         }
-        return { ok: true, result: after() }
+        return { ok: true, result: [...after()] }
       }
       case 'getFile':
         return { ok: true, result: { file_id: body.file_id, file_path: `files/${body.file_id}` } }
@@ -82,6 +101,15 @@ export async function startBotApi(token: string) {
     /** Lets a method answer so once. */
     prepare: (method: string, answer: Answer): void =>
       void prepared.set(method, [...prepared.get(method) ?? [], answer]),
+    /** The webhook that is set. */
+    webhook: (): Webhook | undefined => webhook,
+    setWebhook: (given: Webhook | undefined): void => void (webhook = given),
+    /** Forgets what happened. */
+    clear(): void {
+      updates.length = 0
+      calls.length = 0
+      prepared.clear()
+    },
     /** Something happens on Telegram. */
     happen(update: object): void {
       updates.push({ update_id: ++lastUpdate, ...update })
@@ -91,7 +119,7 @@ export async function startBotApi(token: string) {
     /** Resolves with the first call that fits. */
     called(method: string, fits: (call: Call) => boolean = () => true): Promise<Call> {
       return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${method} was not called`)), 10_000)
+        const timer = setTimeout(() => reject(new Error(`${method} was not called`)), 20_000)
         const look = () => {
           const call = calls.find((call) => call.method === method && fits(call))
           if (!call) return
@@ -110,3 +138,5 @@ export async function startBotApi(token: string) {
     },
   }
 }
+
+const refused = (description: string): Answer => ({ ok: false, error_code: 400, description })

@@ -1,6 +1,10 @@
 import { defineChannel } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
-import { startBot } from './telegram.ts'
+import { createBot } from './bot.ts'
+import { connect } from './connection.ts'
+import { createOutgoing } from './outgoing.ts'
+import { createPolling } from './polling.ts'
+import { createUpdates } from './updates.ts'
 
 defineChannel({
   id: 'telegram',
@@ -12,7 +16,10 @@ defineChannel({
     const { token } = api.secrets
     if (!token) throw new PluginError('unauthorized', 'The bot token is missing; @BotFather gives one')
     const { api_root = 'https://api.telegram.org', acknowledge = '' } = api.config as Settings
-    return await startBot(api, { token, root: api_root.replace(/\/+$/, ''), acknowledge })
+    const bot = createBot({ token, root: api_root.replace(/\/+$/, ''), signal: api.signal })
+    const take = createUpdates({ api, bot, acknowledge })
+    const { connected } = await connect({ api, bot, way: createPolling({ api, bot, take, now: Date.now }) })
+    return { ...createOutgoing(bot.api), connected }
   },
 })
 

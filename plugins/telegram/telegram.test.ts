@@ -24,6 +24,8 @@ describe('a Telegram bot', () => {
   afterEach(async () => {
     await probe?.kill()
     probe = undefined
+    telegram.clear()
+    telegram.setWebhook(undefined)
   })
   after(() => telegram.close())
 
@@ -85,6 +87,23 @@ describe('a Telegram bot', () => {
     assert.deepEqual([talk?.mentions_bot, talk?.reply_to_bot, talk?.routing.chat_type], [false, false, 'group'])
   })
 
+  it('takes an album as one: what is meant by one of its pictures is meant by all', async () => {
+    const plugin = await start()
+    const entities = [{ type: 'mention', offset: 0, length: 11 }]
+    const album = (id: number, more: object = {}) =>
+      message(id, { photo: [{ file_id: `a${id}`, file_size: 1 }], media_group_id: 'g1', ...more }, FORUM)
+    telegram.files.set('a25', Buffer.from('one')).set('a26', Buffer.from('two')).set('a27', Buffer.from('x'))
+    telegram.happen(album(25, { caption: '@helper_bot which?', caption_entities: entities }))
+    telegram.happen(album(26))
+    telegram.happen(album(27, { media_group_id: 'g2' }))
+    const took = (id: number) => plugin.event('message_received', (event) => event.message_id === `-100777/${id}`)
+    const [first, second, other] = [await took(25), await took(26), await took(27)]
+    assert.deepEqual([first, second, other].map((event) => event?.mentions_bot), [true, true, false])
+    assert.deepEqual([first, second].map((event) => event?.metadata), [{ media_group_id: 'g1' }, {
+      media_group_id: 'g1',
+    }])
+  })
+
   it('gives files themselves, for their address has the token in it', async () => {
     const plugin = await start()
     telegram.files.set('f1', Buffer.from('picture'))
@@ -117,6 +136,23 @@ describe('a Telegram bot', () => {
     const again = await start({ state })
     const first = await again.event('message_received')
     assert.equal(first?.message_id, '42/42')
+  })
+
+  it('begins anew after a week, when Telegram counts from another number', async () => {
+    const week = 7 * 24 * 3600_000
+    const state = new Map<string, unknown>([['offset', 900_000], ['offset_at', Date.now() - week]])
+    const plugin = await start({ state })
+    telegram.happen(message(43, { text: 'after a long silence' }))
+    assert.equal((await plugin.event('message_received'))?.message_id, '42/43')
+    assert.equal((await telegram.called('getUpdates')).body.offset, 0)
+  })
+
+  it('takes a webhook away that keeps the messages from it, and loses none that waited', async () => {
+    telegram.setWebhook({ url: 'https://elsewhere.example/', secret_token: 'x' })
+    telegram.happen(message(44, { text: 'was waiting' }))
+    const plugin = await start()
+    assert.equal((await plugin.event('message_received'))?.message_id, '42/44')
+    assert.deepEqual((await telegram.called('deleteWebhook')).body, { drop_pending_updates: false })
   })
 
   it('sends formatted text in the topic that it answers, with buttons, and hears of a press', async () => {
@@ -207,10 +243,17 @@ describe('a Telegram bot', () => {
   it('sends files', async () => {
     const plugin = await start()
     const media = { source: 'base64', data: 'AAAA', mime_type: 'image/png', filename: 'a.png' }
-    const sent = await plugin.ask({ type: 'send_media', request_id: 'M1', chat_id: '42', media, caption: 'a picture' })
+    const sent = await plugin.ask({
+      type: 'send_media',
+      request_id: 'M1',
+      chat_id: '42',
+      media,
+      caption: 'a **picture**',
+    })
     assert.equal(sent?.type, 'command_ok', JSON.stringify(sent))
     const { raw } = await telegram.called('sendPhoto')
     assert.match(raw, /filename="?a\.png/)
+    assert.match(raw, /a <b>picture<\/b>/)
   })
 
   it('passes the conformance kit, also under a server that sends no settings', { timeout: 120_000 }, async () => {
