@@ -26,6 +26,16 @@ export type Entry = {
   frames?: Record<string, Uint8Array>
 }
 
+/** A reader that has read everything and waits for more. */
+type Follower = {
+  wake(seen: number): void
+  /**
+   * Resolves when something may have come, the signal aborted or the log closed, with an offset up to which there is
+   * nothing that a reader which had read everything has not seen; 0 when that is not known.
+   */
+  wait(): Promise<number>
+}
+
 /** How many of the newest events stay in memory; a reader further behind reads the database. */
 const KEEP = 4096
 
@@ -38,12 +48,17 @@ export function createEntries() {
   let bySession = new Map<number, Entry[]>()
   /** Everything published after this offset is in memory. */
   let start = Infinity
+  /** Everything published up to this offset is in the database. */
+  let durable = 0
   let held: { from: number; sids: ReadonlySet<number>; over: Promise<void>; end(): void } | undefined
-  /** Commits that each session had since its events were last trimmed. */
+  /** How many events are looked through for what may go: often enough, and seldom enough to cost little per event. */
+  let trimAt = 2 * KEEP
+  let commitCount = 0
+  /** The number of each session's newest commit; those up to `forgotten` may be missing. */
   let commits = new Map<number, number>()
-  const waitingBySession = new Map<number, Set<() => void>>()
-  const waitingForAll = new Set<() => void>()
-  let closed = false
+  let forgotten = 0
+  const followersOfSession = new Map<number, Set<Follower>>()
+  const followersOfAll = new Set<Follower>()
 
   function insert(list: Entry[], entry: Entry): void {
     let at = list.length
@@ -52,12 +67,17 @@ export function createEntries() {
     else list.splice(at, 0, entry)
   }
 
+  /** What is not in the database yet stays: nobody could read it there. */
   function trim(): void {
-    const gone = all.slice(0, all.length - KEEP)
-    all = all.slice(-KEEP)
-    start = gone.at(-1)!.offset
+    let count = all.length - KEEP
+    while (count > 0 && all[count - 1]!.offset > durable) count--
+    if (count === 0) return
+    start = all[count - 1]!.offset
+    all = all.slice(count)
+    trimAt = all.length + KEEP
     bySession = new Map()
     commits = new Map()
+    forgotten = commitCount
     for (const entry of all) {
       const list = bySession.get(entry.sid)
       if (list) list.push(entry)
@@ -65,11 +85,12 @@ export function createEntries() {
     }
   }
 
-  function wake(sid: number): void {
-    const waiting = waitingBySession.get(sid)
-    if (waiting) { for (const resolve of [...waiting]) resolve() }
-    for (const resolve of [...waitingForAll]) resolve()
+  const wake = (followers: Iterable<Follower> | undefined, seen: number): void => {
+    if (followers) { for (const follower of followers) follower.wake(seen) }
   }
+
+  /** A number that each commit of the session changes. */
+  const newestCommit = (sid: number): number => commits.get(sid) ?? forgotten
 
   /** Events from here on are not shown yet: they wait for a commit that has lower offsets than what is published. */
   const limitOf = (filter: Filter): number =>
@@ -82,9 +103,14 @@ export function createEntries() {
       const list = bySession.get(entry.sid)
       if (list) insert(list, entry)
       else bySession.set(entry.sid, [entry])
-      // Twice the limit, so that trimming costs little per event.
-      if (all.length > 2 * KEEP) trim()
-      if (!held) wake(entry.sid)
+      if (all.length > trimAt) trim()
+      const seen = entry.offset - 1
+      if (!held?.sids.has(entry.sid)) wake(followersOfSession.get(entry.sid), seen)
+      if (!held) wake(followersOfAll, seen)
+    },
+    /** Everything published up to this offset is in the database now. */
+    committed(offset: number): void {
+      durable = offset
     },
     /** What follows is kept back until `release`: a commit of these sessions is on its way. */
     hold(from: number, sids: ReadonlySet<number>): void {
@@ -96,17 +122,21 @@ export function createEntries() {
       const was = held
       held = undefined
       if (!was) return
-      for (const sid of was.sids) commits.set(sid, (commits.get(sid) ?? 0) + 1)
-      for (const sid of new Set([...was.sids, ...waitingBySession.keys()])) wake(sid)
+      commitCount++
+      for (const sid of was.sids) {
+        commits.set(sid, commitCount)
+        wake(followersOfSession.get(sid), was.from - 1)
+      }
+      wake(followersOfAll, was.from - 1)
       was.end()
     },
     /** Resolves when no commit of the session is on its way, with a number that the next one changes. */
     async settled(sid: number): Promise<number> {
       while (held?.sids.has(sid)) await held.over
-      return commits.get(sid) ?? 0
+      return newestCommit(sid)
     },
     /** Whether no commit of the session began since `settled` gave this number. */
-    isStill: (sid: number, since: number): boolean => !held?.sids.has(sid) && (commits.get(sid) ?? 0) === since,
+    isStill: (sid: number, since: number): boolean => !held?.sids.has(sid) && newestCommit(sid) === since,
     start: (): number => start,
     visibleHead: (newest: number): number => held ? Math.min(newest, held.from - 1) : newest,
     after(filter: Filter, cursor: number): Entry[] {
@@ -123,31 +153,35 @@ export function createEntries() {
       }
       return out
     },
-    /** Resolves when something may have come, the signal aborted or the log closed. */
-    wait(filter: Filter, signal: AbortSignal): Promise<void> {
-      if (closed) return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-      return new Promise((resolve) => {
-        let waiting = waitingForAll
-        if (filter.sid !== undefined) {
-          waiting = waitingBySession.get(filter.sid) ?? new Set()
-          waitingBySession.set(filter.sid, waiting)
+    /** To wait for what comes to `filter`; `end` when nobody does any more. */
+    follower(filter: Filter, signal: AbortSignal): Follower & { end(): void } {
+      let resolve: ((seen: number) => void) | undefined
+      const wake = (seen: number): void => {
+        resolve?.(seen)
+        resolve = undefined
+      }
+      const stop = (): void => wake(0)
+      const follower: Follower = {
+        wake,
+        wait: () => new Promise((done) => (signal.aborted ? done(0) : (resolve = done))),
+      }
+      const { sid } = filter
+      const followers = sid === undefined ? followersOfAll : followersOfSession.get(sid) ?? new Set()
+      if (sid !== undefined) followersOfSession.set(sid, followers)
+      followers.add(follower)
+      signal.addEventListener('abort', stop, { once: true })
+      const end = (): void => {
+        signal.removeEventListener('abort', stop)
+        followers.delete(follower)
+        if (sid !== undefined && followers.size === 0 && followersOfSession.get(sid) === followers) {
+          followersOfSession.delete(sid)
         }
-        const done = () => {
-          waiting.delete(done)
-          if (filter.sid !== undefined && waiting.size === 0 && waitingBySession.get(filter.sid) === waiting) {
-            waitingBySession.delete(filter.sid)
-          }
-          signal.removeEventListener('abort', done)
-          resolve()
-        }
-        waiting.add(done)
-        signal.addEventListener('abort', done, { once: true })
-      })
+      }
+      return { ...follower, end }
     },
     close(): void {
-      closed = true
-      for (const sid of [...waitingBySession.keys()]) wake(sid)
-      for (const resolve of [...waitingForAll]) resolve()
+      for (const followers of followersOfSession.values()) wake(followers, 0)
+      wake(followersOfAll, 0)
     },
   }
 }

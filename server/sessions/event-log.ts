@@ -6,7 +6,7 @@ import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
 import type { Log } from '../system/log.ts'
 import { createEntries, type Entry, type Filter, type TurnRef } from './entries.ts'
 import { coalesce, type StoredEvent } from './event-codec.ts'
-import { createSegmentStore } from './segment-store.ts'
+import { createSegmentStore, type Segment } from './segment-store.ts'
 
 export type { Filter, TurnRef } from './entries.ts'
 
@@ -24,7 +24,7 @@ type Job = { work: Work<unknown>; resolve(value: unknown): void; reject(error: u
  * crash, stands in a range that `isLost` knows.
  */
 export interface EventLog {
-  /** Publishes at once and commits within `FLUSH_MS`; for deltas, whose loss in a crash is told by `isLost`. */
+  /** Publishes at once and commits soon (`FLUSH_MS`); for deltas, whose loss in a crash is told by `isLost`. */
   append(turn: TurnRef, events: TurnEventBody[]): void
   /**
    * Runs `work` in a transaction together with its events and everything appended before, and publishes them only
@@ -51,6 +51,9 @@ export interface EventLog {
 }
 
 const FLUSH_MS = 25
+/** Added for each open turn, so that many at once share a commit and the rows in it rather than write one per delta. */
+const FLUSH_MS_PER_TURN = 0.25
+const FLUSH_MS_AT_MOST = 250
 const RESERVE = 1_000_000
 const RETRY_MS = 1000
 /** How long a stopping server tries to write what is pending. */
@@ -162,6 +165,7 @@ export async function createEventLog(
       return
     }
     committing = []
+    entries.committed((fresh.at(-1) ?? taken.at(-1))?.event.o ?? 0)
     for (const item of fresh) {
       remember(item)
       publish(item)
@@ -180,15 +184,18 @@ export async function createEventLog(
       if (list) list.push(item)
       else byTurn.set(item.turn.turn_id, [item])
     }
+    const segments: Segment[] = []
     for (const [turnId, list] of byTurn) {
       const events = list.map((item) => item.event)
       if (events.at(-1)!.e.type === 'turn_finished') {
         const before = turns.get(turnId) ?? await store.turnEvents(tx, turnId)
         const newest = before.at(-1)?.o ?? 0
         const fresh = events.filter((event) => event.o > newest)
-        await store.replaceTurn(tx, list[0]!.turn, coalesce([...before, ...fresh]))
-      } else await store.insert(tx, list[0]!.turn, coalesce(events))
+        await store.remove(tx, turnId)
+        segments.push({ turn: list[0]!.turn, events: coalesce([...before, ...fresh]) })
+      } else segments.push({ turn: list[0]!.turn, events: coalesce(events) })
     }
+    await store.insert(tx, segments)
   }
 
   function append(turn: TurnRef, bodies: TurnEventBody[]): void {
@@ -198,8 +205,10 @@ export async function createEventLog(
       pending.push(item)
       publish(item)
     }
-    if (!draining) flushTimer ??= setTimeout(() => void drain(), FLUSH_MS)
+    if (!draining) flushTimer ??= setTimeout(() => void drain(), flushAfter())
   }
+
+  const flushAfter = (): number => Math.min(FLUSH_MS + turns.size * FLUSH_MS_PER_TURN, FLUSH_MS_AT_MOST)
 
   /** The events of a turn from the database and from what is not in it yet. */
   function load(turnId: string): Promise<StoredEvent[]> {
@@ -229,24 +238,30 @@ export async function createEventLog(
 
     async *follow(filter, after, signal) {
       let cursor = after
-      while (!signal.aborted) {
-        const start = entries.start()
-        if (cursor < start) {
-          const stored = await store.read(filter, cursor)
-          if (stored.length > 0) {
-            cursor = stored.at(-1)!.event.o
-            yield stored.map((item) => entryOf(item.turn, item.event))
+      const follower = entries.follower(filter, signal)
+      try {
+        while (!signal.aborted) {
+          const start = entries.start()
+          if (cursor < start) {
+            const stored = await store.read(filter, cursor)
+            if (stored.length > 0) {
+              cursor = stored.at(-1)!.event.o
+              yield stored.map((item) => entryOf(item.turn, item.event))
+              continue
+            }
+            if (entries.start() !== start) continue
+          }
+          const live = entries.after(filter, cursor)
+          if (live.length > 0) {
+            cursor = live.at(-1)!.offset
+            yield live
             continue
           }
-          if (entries.start() !== start) continue
+          // Others' events may have filled the memory meanwhile; what it missed of them is none of this reader's.
+          cursor = Math.max(cursor, await follower.wait())
         }
-        const live = entries.after(filter, cursor)
-        if (live.length > 0) {
-          cursor = live.at(-1)!.offset
-          yield live
-          continue
-        }
-        await entries.wait(filter, signal)
+      } finally {
+        follower.end()
       }
     },
 

@@ -24,10 +24,12 @@ describe('the rows of the event log', () => {
       const long: StoredEvent[] = []
       for (let i = 0; i < TURNS; i++) {
         long.push(event(4 * i + 1))
-        await store.insert(tx, turn(2, `t${i}`), [event(4 * i + 2), event(4 * i + 3)])
+        await store.insert(tx, [{ turn: turn(2, `t${i}`), events: [event(4 * i + 2), event(4 * i + 3)] }])
       }
-      await store.insert(tx, turn(1, 'long'), long)
-      await store.insert(tx, turn(2, 'last'), [event(4 * TURNS + 1)])
+      await store.insert(tx, [
+        { turn: turn(1, 'long'), events: long },
+        { turn: turn(2, 'last'), events: [event(4 * TURNS + 1)] },
+      ])
     })
     const seen: number[] = []
     for (let after = 0;;) {
