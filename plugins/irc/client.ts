@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { PluginError } from '../sdk/errors.ts'
-import { type Connection, openConnection } from './connection.ts'
+import { type Connection, openConnection, type SendOptions } from './connection.ts'
 import { casefold, type IrcMessage, lineOf, nickOf } from './message.ts'
 
 /** As the schema of `plugin.json` describes it. */
@@ -19,6 +19,8 @@ export type Settings = {
 
 /** What we ask of the network: who people are, and when they wrote. */
 const WANTED = ['account-tag', 'message-tags', 'server-time', 'account-notify', 'extended-join', 'sasl']
+/** What may stand before a channel's name, to say it to the people of that rank and above. */
+const RANKS = ['~', '&', '@', '%', '+']
 /** A server that says nothing for so long is asked, and then left. */
 const SILENCE_MS = 120_000
 const ANSWER_MS = 60_000
@@ -29,8 +31,9 @@ export type Client = {
   /** What the server understood. */
   capabilities: Set<string>
   fold(name: string): string
+  /** A channel, or those in it who have a rank: `@#channel`. */
   isChannel(target: string): boolean
-  send(line: string, options?: { urgent?: boolean }): void
+  send(line: string, options?: SendOptions): void
   /** Sends lines and resolves when the server has taken them; throws what it said against them. */
   deliver(target: string, lines: string[]): Promise<void>
   /** Bytes of a text that others get whole. */
@@ -72,6 +75,7 @@ export async function runClient(settings: Settings, on: {
   let barrier = 0
   let heard = performance.now()
 
+  const isPrefix = (sign = ''): boolean => sign !== '' && state.prefixes.includes(sign)
   const { send } = connection
   const now = (line: string): void => send(line, { urgent: true })
   const client: Client = {
@@ -81,7 +85,7 @@ export async function runClient(settings: Settings, on: {
     server: settings.server,
     capabilities,
     fold: (name) => casefold(name, state.mapping),
-    isChannel: (target) => target !== '' && state.prefixes.includes(target[0]!),
+    isChannel: (target) => isPrefix(target[0]) || (RANKS.includes(target[0]!) && isPrefix(target[1])),
     send,
     deliver(target, lines) {
       for (const line of lines) send(lineOf('PRIVMSG', target, line))

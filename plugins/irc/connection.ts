@@ -7,9 +7,11 @@ const CONNECT_MS = 20_000
 /** Lines that go at once before the pace counts. */
 const BURST = 4
 
+export type SendOptions = { urgent?: boolean; optional?: boolean }
+
 export type Connection = {
-  /** Sends a line, later when many wait; lines that are `urgent` go before those. */
-  send(line: string, options?: { urgent?: boolean }): void
+  /** Sends a line, later when many wait; what is `urgent` goes before those, what is `optional` not at all then. */
+  send(line: string, options?: SendOptions): void
   messages: AsyncGenerator<IrcMessage>
   close(): void
 }
@@ -70,8 +72,9 @@ export async function openConnection({ server, port, tls, linesPerSecond, signal
   return {
     messages: messages(),
     close,
-    send(line, { urgent = false } = {}) {
+    send(line, { urgent = false, optional = false } = {}) {
       if (urgent) return write(line)
+      if (optional && waiting.length > 0) return
       waiting.push(line)
       if (timer === undefined) flush()
     },

@@ -6,14 +6,32 @@ import { type IrcMessage, lineOf, nickOf } from './message.ts'
 
 /** Changed nicks that are followed. */
 const MOVED = 1000
+/** Messages whose writer is known, for the answer. */
+const REMEMBERED = 500
 
 /** What people say on IRC, as messages of the core. */
-export function createIncoming(api: ChannelApi, { remember }: {
-  /** Who wrote a message, so that an answer to it can name them. */
-  remember: (messageId: string, nick: string) => void
-}) {
+export function createIncoming(api: ChannelApi) {
   /** The nick of today, by the one that somebody wrote with. */
   const moved = new Map<string, string>()
+  /** Who wrote a message, under the nick of today. */
+  const writers = new Map<string, string>()
+
+  function renamed(from: string, to: string, client: Client): void {
+    const [before, after] = [client.fold(from), client.fold(to)]
+    // Answers follow whoever asked. Whoever had the new nick before does not have it any more.
+    moved.delete(after)
+    moved.delete(before)
+    moved.set(before, after)
+    if (moved.size > MOVED) moved.delete(moved.keys().next().value!)
+    for (const [message, nick] of writers) if (client.fold(nick) === before) writers.set(message, to)
+  }
+
+  function remember(message: string, nick: string, client: Client): void {
+    // This nick is theirs now, whoever gave it up and would be followed.
+    moved.delete(client.fold(nick))
+    writers.set(message, nick)
+    if (writers.size > REMEMBERED) writers.delete(writers.keys().next().value!)
+  }
 
   /** An account can't be taken by others; a nick can, so without one the address stands beside it. */
   function identityOf({ tags, source }: IrcMessage, client: Client): string {
@@ -29,10 +47,11 @@ export function createIncoming(api: ChannelApi, { remember }: {
     const action = /^\x01ACTION ([^\x01]*)\x01?$/.exec(given)
     if (!action && given.startsWith('\x01')) return answerCtcp(given, nick, client)
     const text = withoutFormat(action ? `* ${nick} ${action[1]}` : given)
-    const direct = !client.isChannel(target)
+    const direct = client.fold(target) === client.fold(client.nick)
+    if (!direct && !client.isChannel(target)) return
     const name = namedIn(text, client.nick)
     const message_id = tags.msgid || randomUUID()
-    remember(message_id, nick)
+    remember(message_id, nick, client)
     await api.received({
       message_id,
       chat_id: client.fold(direct ? nick : target),
@@ -49,16 +68,16 @@ export function createIncoming(api: ChannelApi, { remember }: {
     async take(message: IrcMessage, client: Client): Promise<void> {
       const { command, params, source } = message
       if (command === 'PRIVMSG') return await said(message, client)
-      if (command === 'NICK') {
-        // Answers follow whoever asked.
-        moved.set(client.fold(nickOf(source)), client.fold(params[0] ?? ''))
-        if (moved.size > MOVED) moved.delete(moved.keys().next().value!)
-      }
+      if (command === 'NICK') renamed(nickOf(source), params[0] ?? '', client)
       if (command === 'KICK' && client.fold(params[1] ?? '') === client.fold(client.nick)) {
         api.log.warn(`Thrown out of ${params[0]} by ${nickOf(source)}: ${params[2] ?? ''}`)
       }
       if (/^(47[1-7]|40[35]|489)$/.test(command)) api.log.warn(`${params[1]}: ${params.at(-1)}`)
     },
+
+    /** The nick of who wrote a message, as it is now. */
+    writerOf: (messageId: string | undefined): string | undefined =>
+      messageId === undefined ? undefined : writers.get(messageId),
 
     /** Where a message to this chat goes now. */
     targetOf(chatId: string): string {
@@ -80,5 +99,7 @@ function namedIn(text: string, nick: string): { named: boolean; rest: string } {
 /** What other programs ask; everything else about us is not theirs to know. */
 function answerCtcp(text: string, nick: string, client: Client): void {
   const [, verb, rest = ''] = /^\x01(VERSION|PING)(?: ([^\x01]{0,100}))?\x01?$/.exec(text) ?? []
-  if (verb) client.send(lineOf('NOTICE', nick, `\x01${verb} ${verb === 'PING' ? rest : 'Gatehouse'}\x01`))
+  if (verb) {
+    client.send(lineOf('NOTICE', nick, `\x01${verb} ${verb === 'PING' ? rest : 'Gatehouse'}\x01`), { optional: true })
+  }
 }

@@ -135,6 +135,8 @@ export async function startIrcServer({ password }: { password: string }) {
     /** Every line that came, whoever sent it. */
     received,
     setAccount: (nick: string, account: string): void => void (find(nick)!.account = account),
+    /** Says a line to somebody in the name of another. */
+    tell: (nick: string, from: string, line: string): void => say(find(from)!, find(nick)!, line),
     /** Cuts every connection. */
     drop: () => members.forEach(({ socket }) => socket.destroy()),
     close: () =>

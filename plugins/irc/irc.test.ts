@@ -162,6 +162,56 @@ describe('IRC', () => {
     await ada.hears(/PRIVMSG ada_away :to you/)
   })
 
+  it('never tells one person what another asked, whoever had the nick before', async () => {
+    const eve = await person('ada')
+    const plugin = await start()
+    await eve.hears(/:gatehouse!\S+ JOIN/)
+    eve.renames('eve')
+    await eve.hears(/NICK :eve/)
+    const ada = await person('ada')
+    ada.says('gatehouse', 'something private')
+    const { message_id } = (await plugin.event('message_received'))!
+    assert.equal((await plugin.ask(send('N1', 'ada', 'for ada alone', { reply_to: message_id })))?.type, 'command_ok')
+    assert.equal((await plugin.ask(send('N2', 'ada', 'and this too')))?.type, 'command_ok')
+    await ada.hears(/PRIVMSG ada :and this too/)
+    assert.ok(!eve.lines.some((line) => /PRIVMSG \S+ :(for|and)/.test(line)))
+    ada.renames('ada_away')
+    await ada.hears(/NICK :ada_away/)
+    ada.renames('ada')
+    ada.says('#build', 'gatehouse, I am back')
+    await plugin.event('message_received', ({ content }) => content.type === 'text' && content.text === 'I am back')
+    assert.equal((await plugin.ask(send('N3', 'ada_away', 'there and back')))?.type, 'command_ok')
+    await ada.hears(/PRIVMSG ada :there and back/)
+  })
+
+  it('takes what is said to the operators of a channel for a group, and answers them alone', async () => {
+    const ada = await person('ada')
+    const plugin = await start()
+    await ada.hears(/:gatehouse!\S+ JOIN/)
+    ada.says('gatehouse', 'first')
+    irc.tell('gatehouse', 'ada', 'PRIVMSG @#build :gatehouse: among operators')
+    irc.tell('gatehouse', 'ada', 'PRIVMSG $*.example :to everybody')
+    ada.says('gatehouse', 'last')
+    const heard = (text: string) =>
+      plugin.event('message_received', ({ content }) => content.type === 'text' && content.text === text)
+    const said = await heard('among operators')
+    assert.deepEqual([said?.chat_id, said?.routing.chat_type], ['@#build', 'group'])
+    await heard('last')
+    assert.ok(!JSON.stringify(plugin.events).includes('to everybody'))
+  })
+
+  it('is not kept from answering by people who ask its program for more', async () => {
+    const ada = await person('ada')
+    const plugin = await start({ lines_per_second: 1 })
+    await ada.hears(/:gatehouse!\S+ JOIN/)
+    for (let i = 0; i < 100; i++) ada.says('gatehouse', '\x01VERSION\x01')
+    ada.says('gatehouse', 'hello')
+    await plugin.event('message_received')
+    assert.equal((await plugin.ask(send('C1', 'ada', 'answered')))?.type, 'command_ok')
+    const notices = irc.received.filter((line) => line.startsWith('NOTICE')).length
+    assert.ok(notices < 10, `${notices} notices`)
+  })
+
   it('cuts long lines so that all arrives, and never lets a text become a command', async () => {
     const ada = await person('ada')
     const plugin = await start()

@@ -9,8 +9,6 @@ import { createIncoming } from './incoming.ts'
 /** Between tries to reach the network; doubles up to five minutes. */
 const FIRST_DELAY_MS = 2000
 const MAX_DELAY_MS = 300_000
-/** An answer to somebody names them; so many questions are remembered. */
-const REMEMBERED = 500
 
 defineChannel({
   id: 'irc',
@@ -19,13 +17,7 @@ defineChannel({
 
   start(api) {
     const settings = settingsOf(api)
-    const asked = new Map<string, string>()
-    const incoming = createIncoming(api, {
-      remember(messageId, nick) {
-        asked.set(messageId, nick)
-        if (asked.size > REMEMBERED) asked.delete(asked.keys().next().value!)
-      },
-    })
+    const incoming = createIncoming(api)
     let client: Client | undefined
 
     follow({
@@ -42,11 +34,12 @@ defineChannel({
 
     async function say(chatId: string, content: string, replyTo?: string): Promise<string> {
       const irc = connected()
-      const target = incoming.targetOf(chatId)
+      const writer = incoming.writerOf(replyTo)
+      const target = irc.isChannel(chatId) ? chatId : writer ?? incoming.targetOf(chatId)
       if (!/^[^\s,:\0\x07][^\s,\0\x07]{0,199}$/.test(target)) {
         throw new PluginError('chat_not_found', `${chatId} is no nick or channel`)
       }
-      const nick = irc.isChannel(target) && replyTo ? asked.get(replyTo) : undefined
+      const nick = irc.isChannel(target) ? writer : undefined
       const max = Math.max(50, irc.room(target) - 10)
       const [first = '', ...rest] = toLines(content)
       const lines = [nick ? `${nick}: ${first}` : first, ...rest]
@@ -66,7 +59,7 @@ defineChannel({
       typing(chatId, seconds) {
         const target = incoming.targetOf(chatId)
         if (!client?.capabilities.has('message-tags') || /[\s,:]/.test(target)) return
-        client.send(`@+typing=${seconds > 0 ? 'active' : 'done'} TAGMSG ${target}`)
+        client.send(`@+typing=${seconds > 0 ? 'active' : 'done'} TAGMSG ${target}`, { optional: true })
       },
       connected: () => client !== undefined,
     }
