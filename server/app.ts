@@ -53,6 +53,7 @@ import { createCommands } from './openagent/commands.ts'
 import { openagentRoutes } from './openagent/routes.ts'
 import { createSockets } from './openagent/socket.ts'
 import { openapiRoutes } from './openapi/routes.ts'
+import { inboundRoutes } from './plugins/inbound-routes.ts'
 import { pluginRoutes } from './plugins/routes.ts'
 import { createPlugins } from './plugins/service.ts'
 import type { RequestInfo, Runtime, SocketHandlers } from './runtime/port.ts'
@@ -324,7 +325,7 @@ export async function createApp(deps: Deps) {
     config: settings,
     onConfig: (listener) =>
       config.onChange((_, __, sections) => {
-        if (sections.some((name) => name === 'plugins' || name === 'channels' || name === 'gateways')) listener()
+        if (sections.some((name) => ['plugins', 'channels', 'gateways', 'server'].includes(name))) listener()
       }),
     audit: (entry) => auth.audit.record(entry),
     now,
@@ -427,6 +428,7 @@ export async function createApp(deps: Deps) {
     .route('/', toolRuleRoutes(toolRules))
     .route('/', uploadRoutes(uploads))
     .route('/', pluginRoutes(plugins))
+    .route('/', inboundRoutes(plugins.inbound, (c) => auth.peer(c.req.raw, infoOf(c)).address))
     .route('/', channelRoutes(channels))
     .route('/', streamRoutes({ sessions, system, bus, watching: (change) => (pages += change) }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
@@ -469,7 +471,7 @@ export async function createApp(deps: Deps) {
   app.use('/api/v1/*', duragentProblems)
   app.use('/api/admin/v1/*', duragentProblems)
   app.use('/mcp', mcpChallenge(reachedAt))
-  app.use(authenticate(auth, { isPublic }))
+  app.use(authenticate(auth, { isPublic, isOpen: plugins.inbound.isOpen }))
   app.use((c, next) => {
     c.set('keptAnswers', keptAnswers)
     return next()

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { CapabilityKind } from './plugin-protocol.ts'
+import { overlap, PluginRoute } from './plugin-routes.ts'
 
 /** The file that makes a folder a plugin. */
 export const MANIFEST_FILE = 'plugin.json'
@@ -101,7 +102,7 @@ export const Manifest = v.pipe(
     ),
     /** Chat platforms that it carries, such as `telegram`. */
     channels: list(Name),
-    /** Kinds that it may register, beside `tool`, which follows from `tools`. */
+    /** Kinds that it may register, beside `tool` and `http_route`, which follow from `tools` and `routes`. */
     capabilities: list(CapabilityKind),
     tools: list(
       v.object({
@@ -109,6 +110,14 @@ export const Manifest = v.pipe(
         description: v.optional(line(4000), ''),
         effect: v.optional(v.picklist(['read', 'write', 'execute'], 'must be read, write or execute'), 'write'),
       }),
+    ),
+    /** Requests that it answers, below `/hooks/plugins/<name>/`. */
+    routes: v.pipe(
+      list(PluginRoute),
+      v.check(
+        (routes) => !routes.some((route, at) => routes.slice(at + 1).some((other) => overlap(route, other))),
+        'has two that would answer the same request',
+      ),
     ),
     /** JSON Schema of the settings, an object; secrets are not in it. */
     config_schema: v.optional(v.record(v.string(), v.unknown(), 'must be a JSON Schema'), () => ({

@@ -37,6 +37,8 @@ const Configure = v.object({
   secrets: v.record(v.string(), text),
   /** A folder that is its own to write in; null where it may write nowhere. */
   data_dir: v.nullable(text),
+  /** Where its routes are reached from outside, without a slash at the end; null where the owner did not say. */
+  public_url: v.optional(v.nullable(text)),
   /** Bytes of the largest file that is taken from its chats, and sent into them. */
   max_file_bytes: v.optional(count),
 })

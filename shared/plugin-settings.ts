@@ -90,6 +90,14 @@ export const Plugins = v.object({
     seconds('Time of a command', 'Seconds until an answer is missing', 0.1, 3600),
     30,
   ),
+  requests_per_second: v.optional(
+    whole('Requests', 'From outside that one plugin is handed in a second for good', 1, 100_000),
+    50,
+  ),
+  request_timeout_seconds: v.optional(
+    seconds('Time of a request', 'Seconds until a request from outside is answered for a plugin', 0.1, 600),
+    15,
+  ),
   call_timeout_seconds: v.optional(
     seconds('Time of a call', 'Seconds that a tool of a plugin may take', 0.1, 86_400),
     120,

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import type { Manifest, Permissions } from './plugin-manifest.ts'
+import type { PluginRoute } from './plugin-routes.ts'
 
 /** Where a plugin was found; `config` is a bare command of the configuration, without a folder. */
 export type PluginOrigin = 'bundled' | 'home' | 'path' | 'config'
@@ -14,6 +15,8 @@ export type PluginSurface = {
   capabilities: string[]
   /** `name (effect)`. */
   tools: string[]
+  /** Requests from outside that it answers. */
+  routes: PluginRoute[]
   secrets: string[]
   permissions: Permissions
 }

@@ -7,7 +7,9 @@ import type {
   WebSearchDefinition,
   WebSearchResult,
 } from '../../shared/plugin-protocol.ts'
+import type { HttpRequest } from '../../shared/plugin-routes.ts'
 import { describeError, PluginError } from './errors.ts'
+import { answerOf, type PluginHttpRoute, requestOf } from './http.ts'
 import type { Link } from './link.ts'
 import type { Log } from './log.ts'
 
@@ -50,12 +52,14 @@ export type PluginSearch = v.InferInput<typeof WebSearchDefinition> & {
   ): v.InferInput<typeof WebSearchResult> | Promise<v.InferInput<typeof WebSearchResult>>
 }
 
-/** Declares what the plugin offers; to be called within `register`. */
+/** Declares what the plugin offers, within `register`, within a channel's `start`, or later. */
 export type Registrar = {
   tool(tool: PluginTool): void
   command(command: PluginCommand): void
   service(service: PluginService): void
   webSearch(search: PluginSearch): void
+  /** Answers its address on the internet; null where the owner has set no public address. */
+  httpRoute(route: PluginHttpRoute): string | null
   /** Any kind that has no verb of its own here. */
   offer(capability: Capability): void
 }
@@ -64,16 +68,33 @@ type Call = Extract<ToPlugin, { type: 'call' }>
 type Running = { abort: AbortController; credit: number; more: (() => void) | undefined }
 
 /** The plugin's side of capabilities: what it registered, and the calls that run. */
-export function createCapabilities({ send, log }: { send: Link['send']; log: Log }) {
+export function createCapabilities(
+  { send, log, publicUrl }: { send: Link['send']; log: Log; publicUrl: string | null },
+) {
   const offered = new Map<string, Capability>()
   const running = new Map<string, Running>()
+  let announced = false
+
+  const tell = (handle: string, { kind, definition }: Capability): Promise<void> =>
+    send({ type: 'register', handle, kind, definition })
 
   const registrar: Registrar = {
-    offer: (capability) => void offered.set(`${capability.kind}-${offered.size + 1}`, capability),
+    offer(capability) {
+      const handle = `${capability.kind}-${offered.size + 1}`
+      offered.set(handle, capability)
+      if (!announced) return
+      tell(handle, capability).catch((error: unknown) => log.error(`${handle} was not registered: ${String(error)}`))
+    },
     tool: ({ run, ...definition }) => registrar.offer({ kind: 'tool', definition, methods: { run } }),
     command: ({ handle, ...definition }) => registrar.offer({ kind: 'command', definition, methods: { handle } }),
     service: ({ start, stop = () => undefined, name }) =>
       registrar.offer({ kind: 'service', definition: { name }, methods: { start, stop } }),
+    httpRoute({ handle, ...definition }) {
+      const method = async (input: HttpRequest, context: CallContext) =>
+        await answerOf(await handle(requestOf(input), context))
+      registrar.offer({ kind: 'http_route', definition, methods: { handle: method } })
+      return publicUrl === null ? null : `${publicUrl}/${definition.path}`
+    },
     webSearch: ({ search, ...definition }) => registrar.offer({ kind: 'web_search', definition, methods: { search } }),
   }
 
@@ -121,7 +142,8 @@ export function createCapabilities({ send, log }: { send: Link['send']; log: Log
 
     /** Tells the core what there is. */
     async announce(): Promise<void> {
-      for (const [handle, { kind, definition }] of offered) await send({ type: 'register', handle, kind, definition })
+      announced = true
+      for (const [handle, capability] of [...offered]) await tell(handle, capability)
     },
 
     /** A record about capabilities; calls run beside each other. */

@@ -1,5 +1,6 @@
 import type { AuthMethod, InlineKeyboard, MediaPayload, MessageReceived } from '../../shared/gateway-protocol.ts'
 import type { CallbackQuery } from '../../shared/gateway-protocol.ts'
+import type { Registrar } from './capabilities.ts'
 import { definePlugin, type Environment, type PluginApi } from './plugin.ts'
 import type { TextLimit } from './text.ts'
 
@@ -51,7 +52,7 @@ export type Incoming = Omit<Partial<MessageReceived>, 'type' | 'routing'> & {
 }
 
 /** What a channel tells the core. */
-export type ChannelApi = PluginApi & {
+export type ChannelApi = PluginApi & Pick<Registrar, 'httpRoute'> & {
   /** A message came in. Resolves when it is on its way; `settled` tells when it is safe. */
   received(message: Incoming): Promise<void>
   /** A button was pressed. */

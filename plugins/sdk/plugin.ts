@@ -26,6 +26,11 @@ export type PluginApi = {
   readonly secrets: Record<string, string>
   /** A folder that is its own to write in; null where there is none. */
   readonly dataDir: string | null
+  /**
+   * Where the routes of this plugin are reached from outside, without a slash at the end; null where the owner has set
+   * no public address, or the core has none.
+   */
+  readonly publicUrl: string | null
   readonly log: Log
   readonly state: State
   /** Aborted when the plugin is to stop. */
@@ -67,12 +72,14 @@ async function run(definition: PluginDefinition): Promise<void> {
 
   const log = createLog(send, () => configure !== undefined)
   const stored = coreState(send)
-  const capabilities = createCapabilities({ send, log })
+  const publicUrl = configure?.public_url ?? null
+  const capabilities = createCapabilities({ send, log, publicUrl })
   const api: PluginApi = {
     id: definition.id,
     config: configure?.config ?? fromEnvironment(definition.environment?.config),
     secrets: configure?.secrets ?? fromEnvironment(definition.environment?.secrets),
     dataDir: configure?.data_dir ?? null,
+    publicUrl,
     log,
     state: configure ? stored : memoryState(),
     signal: stopping.signal,
@@ -153,7 +160,7 @@ async function run(definition: PluginDefinition): Promise<void> {
     const settled = configure ? stored.settled : undefined
     channel = await startChannel(
       definition.channel,
-      channelApi(api, { send, settled, ready: started.promise }),
+      channelApi({ ...api, httpRoute: capabilities.registrar.httpRoute }, { send, settled, ready: started.promise }),
     )
   }
   await send(readyOf(definition, channel))
@@ -184,7 +191,7 @@ function readyOf({ id, channel: definition }: PluginDefinition, channel: Channel
 }
 
 function channelApi(
-  api: PluginApi,
+  api: PluginApi & Pick<Registrar, 'httpRoute'>,
   { send, settled, ready }: {
     send: Link['send']
     /** Undefined under a core that only speaks the Gateway Protocol. */

@@ -11,26 +11,29 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 export type AuthenticateOptions = {
   /** Routes that answer a stranger. */
   isPublic: (request: { method: string; path: string }) => boolean
+  /** Where credentials are none of ours to judge, for whoever answers checks its own. */
+  isOpen?: (request: { method: string; path: string }) => boolean
 }
 
 /**
  * Sets `c.var.caller` or throws `unauthorized`. A write that a browser's own credentials let in must come from our
- * pages (`forbidden` otherwise); with a token in a header no other site can have caused it.
+ * pages (`forbidden` otherwise); with a token in a header no other site can have caused it. On a public route it is
+ * a stranger's then.
  */
 export const authenticate =
-  (auth: Auth, { isPublic }: AuthenticateOptions): MiddlewareHandler<AppEnv> => async (c, next) => {
+  (auth: Auth, { isPublic, isOpen }: AuthenticateOptions): MiddlewareHandler<AppEnv> => async (c, next) => {
     const { method, path } = c.req
     const request = c.req.raw
     const info = infoOf(c)
+    if (isOpen?.({ method, path })) return await next()
+    const isForeign = () => !SAFE.has(method) && isAmbient(request) && !isSameOrigin(request, auth.peer(request, info))
     if (isPublic({ method, path })) {
       // A health check tells somebody that we know more; a wrong credential is no reason to refuse one.
       const caller = await auth.authenticate(request, info).catch(expectAppError)
-      if (caller) c.set('caller', caller)
+      if (caller && !isForeign()) c.set('caller', caller)
     } else {
       c.set('caller', await auth.requireCaller(request, info))
-      if (!SAFE.has(method) && isAmbient(request) && !isSameOrigin(request, auth.peer(request, info))) {
-        throw foreignOrigin()
-      }
+      if (isForeign()) throw foreignOrigin()
     }
     await next()
   }

@@ -47,13 +47,22 @@ export const docOf = (handler: unknown): OperationDoc | undefined =>
 
 type Route = { method: string; path: string; handler: unknown }
 
-/** Tells which requests a stranger may make, from the documentation of the routes. Their paths have no parameters. */
+/** Tells which requests a stranger may make, from the documentation of the routes. */
 export function publicPaths(routes: readonly Route[]): (request: { method: string; path: string }) => boolean {
-  const open = new Set(
-    routes.filter((route) => docOf(route.handler)?.scope === 'public').map((route) => `${route.method} ${route.path}`),
-  )
-  return ({ method, path }) => open.has(`${method === 'HEAD' ? 'GET' : method} ${path}`)
+  const named = routes.filter((route) => docOf(route.handler)?.scope === 'public').map(nameOf)
+  const open = new Set(named)
+  const patterns = named.filter((name) => /[:*]/.test(name)).map(patternOf)
+  return ({ method, path }) => {
+    const name = nameOf({ method: method === 'HEAD' ? 'GET' : method, path })
+    return open.has(name) || patterns.some((pattern) => pattern.test(name))
+  }
 }
+
+const nameOf = ({ method, path }: Pick<Route, 'method' | 'path'>): string => `${method} ${path}`
+
+/** `GET /a/:b/*` with any segment for `:b`, and anything below it. */
+const patternOf = (name: string): RegExp =>
+  new RegExp(`^${name.replace(/[.+]/g, '\\$&').replace(/:\w+/g, '[^/]+').replace(/\/\*$/, '(/.*)?')}$`)
 
 /**
  * The first handler of every route: checks the scope, then parses query and body against their schemas.
@@ -99,7 +108,7 @@ const MAX_DEPTH = 64
 
 /** The JSON body; an empty one reads as `{}` so that bodies made only of optional fields may be left out. */
 export async function readJson(c: Context, limit = 2 * 1024 * 1024): Promise<unknown> {
-  const bytes = await readBody(c, limit)
+  const bytes = await readBytes(c, limit)
   if (bytes.byteLength === 0) return {}
   const type = c.req.header('content-type') ?? ''
   if (!/^(application\/([\w.+-]+\+)?json|text\/plain)\b/i.test(type)) {
@@ -109,7 +118,7 @@ export async function readJson(c: Context, limit = 2 * 1024 * 1024): Promise<unk
 }
 
 /** The body as text, for routes that take another format; throws `bad_request` for bad UTF-8, `too_large`. */
-export const readText = async (c: Context, limit: number): Promise<string> => decode(await readBody(c, limit))
+export const readText = async (c: Context, limit: number): Promise<string> => decode(await readBytes(c, limit))
 
 function decode(bytes: Uint8Array): string {
   try {
@@ -144,7 +153,8 @@ function tooDeep(text: string): boolean {
   return false
 }
 
-async function readBody(c: Context, limit: number): Promise<Uint8Array> {
+/** The body as it came, for routes that take any format; throws `too_large`. */
+export async function readBytes(c: Context, limit: number): Promise<Uint8Array> {
   try {
     return await readLimited(c, limit)
   } catch (error) {

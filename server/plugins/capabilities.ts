@@ -60,6 +60,8 @@ export function createCapabilities(deps: {
       timeoutMs: deps.callTimeoutMs,
       onProblem: deps.onProblem,
     })
+    const clash = [...registered.values()].find((other) => other.kind === kind && made.clashes?.(given, other.given))
+    if (clash) return refuse(handle, 'conflict', `it would stand in the way of the ${kind} ${clash.name}`)
     const description = known.description ?? known.label ?? ''
     registered.set(handle, { handle, kind, name: known.name, description, given })
     post({ type: 'register_ok', handle })
@@ -68,7 +70,7 @@ export function createCapabilities(deps: {
   }
 
   /** What the registrations of one kind give out, in the order in which they came. */
-  const given = <K extends UsedKind>(kind: K): Given<K>[] =>
+  const givenBy = <K extends UsedKind>(kind: K): Given<K>[] =>
     [...registered.values()].filter((entry) => entry.kind === kind).map((entry) => entry.given as Given<K>)
 
   return {
@@ -78,8 +80,8 @@ export function createCapabilities(deps: {
     },
     list: (): PluginCapability[] =>
       [...registered.values()].map(({ handle, kind, name, description }) => ({ handle, kind, name, description })),
-    given,
-    tools: (): Tool[] => [...given('tool'), ...given('web_search')],
+    given: givenBy,
+    tools: (): Tool[] => [...givenBy('tool'), ...givenBy('web_search')],
     clear(): void {
       if (registered.size === 0) return
       registered.clear()

@@ -20,7 +20,7 @@ export type PluginDeps = {
   outbound: Outbound
   /** The environment of the server; plugins are given what they declare of it. */
   variables: () => Record<string, string | undefined>
-  config: () => Pick<Config, 'channels' | 'gateways' | 'plugins'>
+  config: () => Pick<Config, 'channels' | 'gateways' | 'plugins' | 'server'>
   /** Calls back when one of these sections differs. */
   onConfig: (listener: () => void) => void
   audit: (

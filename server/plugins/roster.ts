@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
+import { PLUGIN_ROUTES } from '../../shared/plugin-routes.ts'
 import { executableOf } from '../runtime/executables.ts'
 import { createOrphans, createSweeper } from '../runtime/orphans.ts'
 import { createSentinel } from '../runtime/sentinel.ts'
@@ -42,6 +43,7 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
   let specs: Spec[] = []
   let hasDeno = false
   let started = false
+  let known = false
   let stopped = false
   let last: Promise<unknown> = Promise.resolve()
 
@@ -68,6 +70,7 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     hasDeno = await executableOf('deno', deps.variables().PATH) !== undefined
     const found = await discover({ home, paths: settings().paths, bundled: deps.bundled })
     specs = createSpecs({ found, config: deps.config(), stored: await store.list(), isRestricted })
+    known = true
   }
 
   const isRestricted = ({ entry, runtime }: Manifest): boolean =>
@@ -89,12 +92,19 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     return wrong.length > 0 ? `its settings are not complete: ${wrong.join('; ')}` : undefined
   }
 
+  /** Where its routes are reached from outside, without a slash at the end; null where the owner did not say. */
+  const publicUrl = ({ name }: Spec): string | null => {
+    const base = deps.config().server.public_url
+    return base === undefined ? null : `${base.replace(/\/+$/, '')}${PLUGIN_ROUTES}/${name}`
+  }
+
   /** What a running plugin depends on. */
   const printOf = (spec: Spec): string => {
     const { manifest, channel, restart, folder } = spec
     const { config: own, secrets } = config.resolve(spec)
     const program = { command: channel?.command, args: channel?.args, env: channel?.env }
-    return canonicalJson({ manifest, folder, restart, program, own, secrets })
+    const address = manifest?.routes.length ? publicUrl(spec) : null
+    return canonicalJson({ manifest, folder, restart, program, own, secrets, address })
   }
 
   /** Starts what should run and does not, stops what should not, starts anew what runs with old settings. */
@@ -141,6 +151,7 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
           ...deps,
           settings,
           resolved: config.resolve(spec),
+          publicUrl: publicUrl(spec),
           receive,
           journal,
           orphans,
@@ -187,6 +198,8 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     changed,
     reason,
     specs: (): readonly Spec[] => specs,
+    /** False until it was looked for the first time. */
+    isKnown: (): boolean => known,
     unitOf: (name: string): Unit | undefined => running.get(name)?.unit,
     units: (): Unit[] => [...running.values()].map(({ unit }) => unit),
 

@@ -13,6 +13,7 @@ import type { Tool } from '../tools/tool.ts'
 import type { PluginDeps } from './deps.ts'
 import { diagnose } from './doctor.ts'
 import type { Gateway, GatewayListener } from './gateway.ts'
+import { createInbound } from './inbound.ts'
 import { createInstaller } from './install.ts'
 import type { PluginCommand } from './kinds/command.ts'
 import type { Given, UsedKind } from './kinds/kinds.ts'
@@ -37,6 +38,14 @@ export async function createPlugins(deps: PluginDeps) {
     roster.refresh().catch((error: unknown) =>
       deps.log.error('plugins.refresh_failed', 'Changed settings did not reach the plugins', { error: String(error) })
     )
+  })
+
+  const inbound = createInbound({
+    roster,
+    settings: roster.settings,
+    ownToken: () => deps.variables().GATEHOUSE_TOKEN,
+    log: (path, remote) => deps.log.info('plugins.no_route', 'Nothing answers there', { path, remote }),
+    now,
   })
 
   function find(name: string): Spec {
@@ -87,6 +96,9 @@ export async function createPlugins(deps: PluginDeps) {
     given,
     /** Slash commands of plugins that run. */
     commands: (): PluginCommand[] => given('command'),
+
+    /** Requests from outside for the routes of plugins. */
+    inbound,
 
     // For people.
     async list(caller: Caller): Promise<Plugin[]> {

@@ -128,6 +128,7 @@ const NO_SURFACE: PluginSurface = {
   channels: [],
   capabilities: [],
   tools: [],
+  routes: [],
   secrets: [],
   permissions: { net: [], env: [], read: [], write: [], run: [], sys: [] },
 }

@@ -35,6 +35,7 @@ export async function startProgram(spec: Spec, deps: {
   settings: () => PluginSettings
   variables: () => Record<string, string | undefined>
   resolved: Resolved
+  publicUrl: string | null
   receive: (event: FromPlugin) => Received
   journal: Journal
   orphans: Orphans
@@ -71,7 +72,7 @@ export async function startProgram(spec: Spec, deps: {
     ? createDenials({
       file: launch.audit,
       permissions: manifest.permissions,
-      folders: pathsOf(manifest, { folder, data }),
+      folders: await pathsOf(manifest, { folder, data }),
       onDenied: (message) => journal.incident('denied', message),
     })
     : undefined
@@ -112,6 +113,7 @@ export async function startProgram(spec: Spec, deps: {
         configure: configureMessage(manifest, {
           ...resolved,
           data_dir: data,
+          public_url: deps.publicUrl,
           max_file_bytes: spec.channel?.max_media_bytes ?? CHANNEL_DEFAULTS.max_media_bytes,
         }),
       }

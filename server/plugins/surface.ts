@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
+import { isWithin, PLUGIN_ROUTES, type PluginRoute } from '../../shared/plugin-routes.ts'
 import type { PluginSurface } from '../../shared/plugins.ts'
 
 /** What the manifest says that the plugin may do; `restricted` when its runtime keeps it to that. */
@@ -13,6 +14,8 @@ export function surfaceOf(manifest: Manifest, restricted: boolean): PluginSurfac
     channels: sorted(manifest.channels),
     capabilities: sorted(manifest.capabilities),
     tools: sorted(manifest.tools.map(({ name, effect }) => `${name} (${effect})`)),
+    routes: manifest.routes.map((route) => ({ ...route, methods: [...route.methods].sort() }))
+      .sort((a, b) => a.path < b.path ? -1 : 1),
     secrets: sorted(manifest.secrets.map(({ name }) => name)),
     permissions: {
       net: sorted(permissions.net),
@@ -38,6 +41,10 @@ export function widerThan(accepted: PluginSurface, now: PluginSurface): string[]
   compare('carries the channel', accepted.channels, now.channels)
   compare('registers', accepted.capabilities, now.capabilities)
   compare('offers the tool', accepted.tools, now.tools)
+  // Kept by a version that knew of no routes.
+  const routes = (accepted as Partial<PluginSurface>).routes ?? []
+  now.routes.filter((route) => !routes.some((known) => isWithin(route, known)))
+    .forEach((route) => more.push(routeInWords(route)))
   compare('is given the secret', accepted.secrets, now.secrets)
   const net = accepted.permissions.net.includes('*') ? now.permissions.net : accepted.permissions.net
   compare('reaches', net, now.permissions.net)
@@ -48,3 +55,7 @@ export function widerThan(accepted: PluginSurface, now: PluginSurface): string[]
   compare('asks the system for', accepted.permissions.sys ?? [], now.permissions.sys)
   return more
 }
+
+const routeInWords = ({ path, match, methods, auth }: PluginRoute): string =>
+  `receives ${methods.join(', ')} ${auth === 'plugin' ? 'from anybody on the internet' : 'from your own keys'} at ` +
+  `${PLUGIN_ROUTES}/…/${path}${match === 'prefix' ? ' and below' : ''}`

@@ -291,6 +291,7 @@ export const configureMessage = (manifest: Manifest, given: {
   config: Record<string, unknown>
   secrets: Record<string, string>
   data_dir: string | null
+  public_url: string | null
   max_file_bytes: number
 }): CapabilityCommand => ({
   type: 'configure',

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { ulid } from 'ulid'
 import { MAX_LINE_BYTES } from '../../../shared/gateway-protocol.ts'
+import { declares } from '../kinds/kinds.ts'
 import { type Bench, type Check, fail, lastWords, type Outcome, pass, skip, warn } from './check.ts'
 import type { Probe, Sent } from './probe.ts'
 
@@ -145,13 +146,10 @@ export const protocolChecks: Check[] = [
   whileRunning('registered', 'it registers only what its manifest declares', ({ probe, target }) => {
     const registered = probe.events.flatMap((event) => event.type === 'register' ? [event] : [])
     if (registered.length === 0) return Promise.resolve(skip('It registers nothing'))
-    const tools = new Set(target.manifest?.tools.map(({ name }) => name))
-    const kinds = new Set<string>(target.manifest?.capabilities)
-    const strange = registered.filter(({ kind, definition }) =>
-      kind === 'tool' ? !tools.has(String(definition.name)) : !kinds.has(kind)
-    )
+    const { manifest } = target
+    const strange = registered.filter(({ kind, definition }) => !manifest || !declares(manifest, kind, definition))
     const names = strange.map(({ kind, definition }) => `${kind} ${String(definition.name ?? '')}`.trim())
-    return Promise.resolve(strange.length === 0 ? pass : fail(`The manifest does not name: ${names.join(', ')}`))
+    return Promise.resolve(strange.length === 0 ? pass : fail(`The manifest does not declare: ${names.join(', ')}`))
   }),
   whileRunning('ids', 'it answers each command once, and nothing that was not asked', ({ probe }) => {
     const answers = probe.events.flatMap((event) =>

@@ -109,6 +109,7 @@ const configureOf = ({ id, name, version }: Manifest, { config = {}, secrets = {
   config,
   secrets,
   data_dir: data,
+  public_url: null,
 })
 
 async function manifestText(folder: string): Promise<string> {

@@ -36,6 +36,8 @@ export type Kind<D extends Named, Given> = {
   definition: v.GenericSchema<unknown, D>
   /** Whether the owner accepted this very one; where left out, `capabilities` of the manifest has to name the kind. */
   isDeclared?(manifest: Manifest, definition: D): boolean
+  /** Whether two of one plugin can't stand beside each other. */
+  clashes?(given: Given, other: Given): boolean
   /** What others get of it, while the plugin runs, by `plugins.given(kind)`. */
   create(registration: Registration<D>): Given
   /** After the plugin was told `register_ok`. */
