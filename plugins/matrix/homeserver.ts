@@ -1,10 +1,16 @@
 import { Buffer } from 'node:buffer'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { RoomEvent } from './events.ts'
 
 type Call = { method: string; path: string; body: Record<string, unknown>; raw: string }
-type Room = { members: Map<string, string>; events: RoomEvent[]; encrypted: boolean; invited: boolean }
+type Happened = {
+  type: string
+  origin_server_ts: number
+  event_id: string
+  sender: string
+  content: Record<string, unknown>
+}
+type Room = { members: Map<string, string>; events: Happened[]; encrypted: boolean; invited: boolean }
 
 /** As much of a Matrix homeserver as the plugin uses, for its tests: one account, and people who are just names. */
 export async function startHomeserver({ token, me }: { token: string; me: string }) {
@@ -24,22 +30,17 @@ export async function startHomeserver({ token, me }: { token: string; me: string
     for (const look of waiting) look()
   }
 
-  function happen(room: string, sender: string, content: RoomEvent['content'], more: Partial<RoomEvent> = {}): string {
+  /** What somebody's program writes, which need not be what it should be. */
+  function happen(room: string, sender: string, content: unknown, more: object = {}): string {
     const event_id = `$${++count}:example.org`
     // Events carry their place in the stream, as the only index that there is.
-    rooms.get(room)!.events.push({
-      type: 'm.room.message',
-      event_id,
-      sender,
-      origin_server_ts: Date.UTC(2026, 2, 1, 8, 15) + count,
-      content,
-      ...more,
-    })
+    const event = { type: 'm.room.message', event_id, sender, content: content as Happened['content'] }
+    rooms.get(room)!.events.push({ ...event, origin_server_ts: Date.UTC(2026, 2, 1, 8, 15) + count, ...more })
     wake()
     return event_id
   }
 
-  const placeOf = (event: RoomEvent): number => Number(/^\$(\d+)/.exec(event.event_id)![1])
+  const placeOf = (event: Happened): number => Number(/^\$(\d+)/.exec(event.event_id)![1])
 
   function news(since: number) {
     const join: Record<string, object> = {}
@@ -111,7 +112,7 @@ export async function startHomeserver({ token, me }: { token: string; me: string
       case 'send': {
         const transaction = rest[1]!
         const before = transactions.get(transaction)
-        const event_id = before ?? happen(id, me, call.body as RoomEvent['content'])
+        const event_id = before ?? happen(id, me, call.body)
         transactions.set(transaction, event_id)
         return [200, { event_id }]
       }
@@ -122,7 +123,8 @@ export async function startHomeserver({ token, me }: { token: string; me: string
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url!, 'http://localhost')
-    const raw = await textOf(request)
+    const raw = await textOf(request).catch(() => undefined)
+    if (raw === undefined) return // Whoever asked was ended in the middle of it.
     const path = url.pathname.replace('/_matrix/', '')
     const call: Call = { method: request.method!, path, raw, body: jsonOf(raw) }
     if (!path.endsWith('/sync')) calls.push(call)
@@ -162,7 +164,7 @@ export async function startHomeserver({ token, me }: { token: string; me: string
       happen(room, id, { membership: 'join' }, { type: 'm.room.member', state_key: id })
     },
     /** The messages that we sent to a room. */
-    sent: (room: string): RoomEvent[] => rooms.get(room)!.events.filter(({ sender }) => sender === me),
+    sent: (room: string): Happened[] => rooms.get(room)!.events.filter(({ sender }) => sender === me),
     close: () =>
       new Promise<void>((resolve) => {
         closed = true

@@ -44,7 +44,7 @@ export function createIncoming({ channel, api, rooms, self }: {
     if (msgtype === 'm.text') return { type: 'text', text: withoutFallback(content) }
     if (msgtype === 'm.emote') return { type: 'text', text: `* ${body}` }
     if (msgtype === 'm.location') {
-      const [, latitude, longitude] = /^geo:(-?[\d.]+),(-?[\d.]+)/.exec(geo_uri ?? '') ?? []
+      const [, latitude, longitude] = /^geo:(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)/.exec(geo_uri ?? '') ?? []
       return latitude && longitude
         ? { type: 'location', latitude: Number(latitude), longitude: Number(longitude) }
         : undefined

@@ -153,6 +153,30 @@ describe('Matrix', () => {
     assert.deepEqual(texts, [1, 2, 3, 4, 5, 6, 7].map((i) => `missed ${i}`))
   })
 
+  it('lives on after events that nobody should have written, and tells what comes next', async () => {
+    const plugin = await start()
+    const strange: [unknown, object?][] = [
+      [{ msgtype: 'm.text', body: 5 }],
+      [{ msgtype: 'm.text', body: { a: 1 }, 'm.mentions': 'all' }],
+      [{ msgtype: 'm.text', body: 'later', 'm.relates_to': 'no', 'm.mentions': { user_ids: 7 } }, {
+        origin_server_ts: 9e18,
+      }],
+      [{ msgtype: 'm.location', geo_uri: 'geo:-.,..' }],
+      [{ msgtype: 'm.image', url: 4, info: 'big' }],
+      [{ msgtype: ['m.text'] }],
+      [null],
+      ['text'],
+      [{ msgtype: 'm.text', body: 'x' }, { sender: 5 }],
+      [{ membership: 3 }, { type: 'm.room.member' }],
+    ]
+    for (const [content, more] of strange) matrix.happen(ROOM, '@eve:example.org', content, more)
+    matrix.happen(ROOM, ADA, { msgtype: 'm.text', body: 'still there?' })
+    assert.ok(await said(plugin, 'still there?'), plugin.stderr())
+    assert.ok(await said(plugin, 'later'))
+    assert.ok(!plugin.events.some(({ type }) => type === 'error'))
+    assert.deepEqual(plugin.problems, [])
+  })
+
   it('gives files themselves and sends files', async () => {
     const plugin = await start()
     matrix.files.set('cat', Buffer.from('picture'))

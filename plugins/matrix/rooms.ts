@@ -25,11 +25,15 @@ export function createRooms(api: MatrixApi, self: Self) {
   }
 
   async function membersOf(room: string): Promise<Map<string, string>> {
-    const { joined } = await api.call<{ joined: Record<string, { display_name?: string }> }>(
+    const { joined } = await api.call<{ joined: Record<string, { display_name?: unknown }> }>(
       'GET',
       path`client/v3/rooms/${room}/joined_members`,
     )
-    return new Map(Object.entries(joined).map(([id, { display_name }]) => [id, display_name ?? '']))
+    return new Map(
+      Object.entries(joined).map((
+        [id, { display_name }],
+      ) => [id, typeof display_name === 'string' ? display_name : '']),
+    )
   }
 
   /** What failed is asked for again. */

@@ -1,7 +1,8 @@
 import type { ChannelApi } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import { type MatrixApi, path } from './api.ts'
-import type { RoomEvent, SyncAnswer } from './events.ts'
+import { OutputClosed } from '../sdk/stdio.ts'
+import { eventsOf, type RoomEvent, type SyncAnswer } from './events.ts'
 import { type Self, whoAmI } from './self.ts'
 
 /** The server holds an empty answer back for so long. */
@@ -59,11 +60,11 @@ export async function follow({ channel, api, self, joinInvites, readReceipts, no
     const last = new Map<string, string>()
     if (since !== undefined) {
       for (const [room, { timeline, state }] of Object.entries(answer.rooms?.join ?? {})) {
-        for (const event of state?.events ?? []) note(room, event)
-        const events = timeline?.events ?? []
+        for (const event of eventsOf(state?.events)) note(room, event)
+        const events = eventsOf(timeline?.events)
         const missed = timeline?.limited && timeline.prev_batch ? await gap(room, timeline.prev_batch, since) : []
         for (const event of [...missed, ...events]) {
-          await take(room, event)
+          await told(room, event)
           if (event.sender !== me) last.set(room, event.event_id)
         }
       }
@@ -72,6 +73,19 @@ export async function follow({ channel, api, self, joinInvites, readReceipts, no
     since = answer.next_batch
     await channel.state.set('since', since)
     if (readReceipts) { for (const [room, event] of last) receipt(room, event) }
+  }
+
+  /** One that can't be told is left out: it would come again and again, and nothing after it. */
+  async function told(room: string, event: RoomEvent): Promise<void> {
+    try {
+      await take(room, event)
+    } catch (error) {
+      if (signal.aborted || error instanceof PluginError || error instanceof OutputClosed) throw error
+      log.error(`A message can not be read and is left out: ${(error as Error).message}`, {
+        room,
+        event: event.event_id,
+      })
+    }
   }
 
   /** What was said in a room between two answers that leave something out between them. */
@@ -83,12 +97,12 @@ export async function follow({ channel, api, self, joinInvites, readReceipts, no
         log.warn('More was said in a room than is read after an absence; the oldest was left out', { room })
         break
       }
-      const answer: { chunk: RoomEvent[]; end?: string } = await api.call(
+      const answer: { chunk: unknown[]; end?: string } = await api.call(
         'GET',
         path`client/v3/rooms/${room}/messages`,
         { query: { dir: 'b', from: token, to: until, limit: String(PAGE) } },
       )
-      found.unshift(...answer.chunk.toReversed())
+      found.unshift(...eventsOf(answer.chunk).toReversed())
       token = answer.chunk.length > 0 && answer.end !== until ? answer.end : undefined
     }
     return found
