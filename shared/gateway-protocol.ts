@@ -33,11 +33,15 @@ export const InlineKeyboard = v.object({
 })
 export type InlineKeyboard = v.InferOutput<typeof InlineKeyboard>
 
-/** A file to send: where it is, or what it is. */
+/**
+ * A file to send: where it is, or what it is. `file` is an addition of ours, only for plugins whose `ready` names
+ * `media_file`: a path in their own folder, to be read before the command is answered, when the file goes away.
+ */
 export const MediaPayload = v.variant('source', [
   v.object({ source: v.literal('url'), url: text, mime_type: maybe(text) }),
   v.object({ source: v.literal('base64'), data: text, mime_type: text, filename: maybe(text) }),
-], 'must be url or base64')
+  v.object({ source: v.literal('file'), path: text, mime_type: text, filename: maybe(text) }),
+], 'must be url, base64 or file')
 export type MediaPayload = v.InferOutput<typeof MediaPayload>
 
 /** `thread_id`, as routing named it, is an addition of ours, for plugins whose chats have threads. */

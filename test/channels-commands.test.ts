@@ -3,14 +3,17 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { afterEach, describe, it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { scripted } from '../server/models/providers/scripted.ts'
+import { delay, scripted } from '../server/models/providers/scripted.ts'
 import type { CommandInfo, CommandResult } from '../shared/openagent.ts'
 import type { PluginDetail } from '../shared/plugins.ts'
 import { testApp } from './support/app.ts'
 import { answered, begin, closeAll, forget, lastText, opened } from './support/channel-app.ts'
 import { hostOf, until } from './support/chat-platform.ts'
 import { program } from './support/plugins/hosted.ts'
+
+afterEach(closeAll)
 
 const channels = {
   telegram: { allowed_users: ['42', 'guest-*'], allowed_groups: ['-1'], pairing: false, burst_ms: 0 },
@@ -35,9 +38,72 @@ async function withDice() {
   return begun
 }
 
-describe('commands of plugins in a chat', { timeout: 240_000 }, () => {
-  afterEach(closeAll)
+describe('slash commands', () => {
+  it('are for those who may write, whole words only, and others are texts', async () => {
+    const { chat, model } = await begin()
+    await chat.say('/status')
+    await answered(chat, 1)
+    assert.match(chat.texts()[0]!, /^Idle/)
+    await chat.say('/statuses of the world')
+    await answered(chat, 2)
+    assert.equal(lastText(model.requests), '/statuses of the world')
+  })
 
+  it('stop, begin anew, and tell what there is', async () => {
+    const { app, chat, model } = await begin({ answers: [[delay(10_000), 'late'], 'Hi again.'] })
+    await chat.say('Think')
+    await until(() => model.requests.length, (count) => count === 1)
+    await chat.say('/stop')
+    await answered(chat, 1)
+    assert.deepEqual(chat.texts(), ['Stopped.'])
+    await chat.say('/new')
+    await answered(chat, 2)
+    const { messages } = await app.json<{ messages: unknown[] }>('/api/sessions/tg:42/messages')
+    assert.deepEqual(messages, [])
+    await chat.say('/help')
+    await answered(chat, 3)
+    assert.match(chat.texts()[2]!, /\/new: /)
+    assert.doesNotMatch(chat.texts()[2]!, /\/restart/)
+  })
+
+  it('come after what was said before them', async () => {
+    const { app, chat } = await begin({
+      channels: { telegram: { allowed_users: ['42'], burst_ms: 300 } },
+      answers: [[delay(200), 'x']],
+    })
+    await chat.say('one')
+    await chat.say('/new')
+    await answered(chat, 1)
+    await sleep(400)
+    assert.deepEqual(chat.texts(), ['The conversation starts anew.'])
+    const { messages } = await app.json<{ messages: unknown[] }>('/api/sessions/tg:42/messages')
+    assert.deepEqual(messages, [])
+  })
+
+  it('of the server itself are not for chats, and choosing a model is for the trusted', async () => {
+    const { app, chat, model } = await begin({ channels: { telegram: { allowed_users: ['*', '42'], burst_ms: 0 } } })
+    await chat.say({ text: '/restart', from: '42' })
+    await answered(chat, 1)
+    assert.equal(lastText(model.requests), '/restart')
+    assert.deepEqual(app.restarts, [])
+    await chat.say({ text: '/model builtin:x', from: '43' })
+    await answered(chat, 1, '43')
+    assert.match(chat.texts('43')[0]!, /Only people whom my owner trusts/)
+  })
+
+  it('meant for another bot of the group are not ours', async () => {
+    const { chat } = await begin({ channels: { telegram: { allowed_groups: ['-1'], burst_ms: 0 } } })
+    const group = { chat: '-1', type: 'group', from: '1' }
+    await chat.say({ ...group, text: '/status@other_bot' })
+    await sleep(50)
+    assert.deepEqual(chat.shown, [])
+    await chat.say({ ...group, text: '/status@our_bot', mention: true })
+    await answered(chat, 1, '-1')
+    assert.match(chat.texts('-1')[0]!, /^Idle/)
+  })
+})
+
+describe('commands of plugins in a chat', { timeout: 240_000 }, () => {
   it('are answered by the plugin without the model, and listed in /help', async () => {
     const { chat, model } = await withDice()
     await chat.say({ text: '/roll2 3 times', id: '7' })

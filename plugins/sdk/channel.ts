@@ -1,6 +1,7 @@
-import type { AuthMethod, InlineKeyboard, MediaPayload, MessageReceived } from '../../shared/gateway-protocol.ts'
+import type { AuthMethod, InlineKeyboard, MessageReceived } from '../../shared/gateway-protocol.ts'
 import type { CallbackQuery } from '../../shared/gateway-protocol.ts'
 import type { Registrar } from './capabilities.ts'
+import type { IncomingFile, PlatformMedia } from './files.ts'
 import { definePlugin, type Environment, type PluginApi } from './plugin.ts'
 import type { TextLimit } from './text.ts'
 
@@ -20,7 +21,12 @@ export type OutgoingText = Target & {
   inline_keyboard?: InlineKeyboard | undefined
 }
 
-export type OutgoingMedia = Target & { media: MediaPayload; caption?: string | undefined }
+export type OutgoingMedia = Target & {
+  media: PlatformMedia
+  /** The file itself; undefined when `media` is an address. */
+  bytes?: Uint8Array | undefined
+  caption?: string | undefined
+}
 
 /**
  * What a channel can do, over one connection to its platform. Each throws `PluginError` when the platform refuses.
@@ -55,6 +61,13 @@ export type Incoming = Omit<Partial<MessageReceived>, 'type' | 'routing'> & {
 export type ChannelApi = PluginApi & Pick<Registrar, 'httpRoute'> & {
   /** A message came in. Resolves when it is on its way; `settled` tells when it is safe. */
   received(message: Incoming): Promise<void>
+  /**
+   * Takes a file that came with a message, and answers with the `url` for its content. One that is larger than
+   * `maxFileBytes` throws `PluginError` with code `too_large`.
+   */
+  file(file: IncomingFile): Promise<string>
+  /** Bytes of the largest file that the core takes. */
+  readonly maxFileBytes: number
   /** A button was pressed. */
   pressed(callback: Omit<CallbackQuery, 'type'>): Promise<void>
   /**

@@ -1,6 +1,7 @@
 import type { ToPlugin } from '../../shared/plugin-protocol.ts'
 import type { Channel } from './channel.ts'
 import { describeError, PluginError } from './errors.ts'
+import type { Files } from './files.ts'
 import type { Link } from './link.ts'
 import type { Log } from './log.ts'
 import { lengthOf, splitText, type TextLimit } from './text.ts'
@@ -15,9 +16,10 @@ type Command = Exclude<
 type Typing = Extract<ToPlugin, { type: 'send_typing' }>
 
 /** Commands of the core to a channel: one after the other in each chat, each of them once, every one answered. */
-export function createCommands({ channel, limit, send, log }: {
+export function createCommands({ channel, limit, files, send, log }: {
   channel: Promise<Channel>
   limit: TextLimit | undefined
+  files: Files
   send: Link['send']
   log: Log
 }) {
@@ -50,7 +52,7 @@ export function createCommands({ channel, limit, send, log }: {
       case 'send_message':
         return await sendPieces(platform, command)
       case 'send_media':
-        return await (platform.media ?? cannot('send media'))(command)
+        return await (platform.media ?? cannot('send media'))({ ...command, ...await files.take(command.media) })
       case 'edit_message': {
         const { content } = command
         if (limit && lengthOf(content, limit.unit) > limit.max) {

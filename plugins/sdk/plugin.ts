@@ -5,6 +5,7 @@ import { createCapabilities, type Registrar } from './capabilities.ts'
 import type { Channel, ChannelApi, ChannelDefinition } from './channel.ts'
 import { createCommands } from './commands.ts'
 import { describeError } from './errors.ts'
+import { createFiles, type Files } from './files.ts'
 import { type Link, openLink } from './link.ts'
 import { createLog, type Log } from './log.ts'
 import { coreState, memoryState, type State } from './state.ts'
@@ -93,7 +94,8 @@ async function run(definition: PluginDefinition): Promise<void> {
   const started = Promise.withResolvers<Channel>()
   // A plugin without a channel never has one; nobody waits for it then.
   started.promise.catch(() => {})
-  const commands = createCommands({ channel: started.promise, limit: definition.channel?.limit, send, log })
+  const files = createFiles({ dataDir: api.dataDir, maxBytes: configure?.max_file_bytes })
+  const commands = createCommands({ channel: started.promise, limit: definition.channel?.limit, files, send, log })
   let channel: Channel | undefined
 
   const background = (work: Promise<unknown>): void =>
@@ -160,10 +162,15 @@ async function run(definition: PluginDefinition): Promise<void> {
     const settled = configure ? stored.settled : undefined
     channel = await startChannel(
       definition.channel,
-      channelApi({ ...api, httpRoute: capabilities.registrar.httpRoute }, { send, settled, ready: started.promise }),
+      channelApi({ ...api, httpRoute: capabilities.registrar.httpRoute }, {
+        send,
+        settled,
+        files,
+        ready: started.promise,
+      }),
     )
   }
-  await send(readyOf(definition, channel))
+  await send(readyOf(definition, channel, api))
   if (channel) started.resolve(channel)
   if (configure) await capabilities.announce()
   await reading
@@ -179,23 +186,28 @@ async function startChannel(definition: NonNullable<PluginDefinition['channel']>
   }
 }
 
-function readyOf({ id, channel: definition }: PluginDefinition, channel: Channel | undefined) {
+function readyOf({ id, channel: definition }: PluginDefinition, channel: Channel | undefined, api: PluginApi) {
   const verbs = (['edit', 'delete', 'media', 'typing'] as const).filter((verb) => channel?.[verb])
   return {
     type: 'ready' as const,
     gateway: id,
     version: GATEWAY_PROTOCOL,
-    capabilities: [...verbs, ...definition?.capabilities ?? []],
+    capabilities: [
+      ...verbs,
+      ...(channel?.media && api.dataDir !== null ? ['media_file'] : []),
+      ...definition?.capabilities ?? [],
+    ],
     ...(definition?.limit ? { text_limit: definition.limit.max, text_unit: definition.limit.unit } : {}),
   }
 }
 
 function channelApi(
   api: PluginApi & Pick<Registrar, 'httpRoute'>,
-  { send, settled, ready }: {
+  { send, settled, files, ready }: {
     send: Link['send']
     /** Undefined under a core that only speaks the Gateway Protocol. */
     settled: (() => Promise<void>) | undefined
+    files: Files
     /** Resolves when the core was told that we are ready. */
     ready: Promise<unknown>
   },
@@ -219,6 +231,8 @@ function channelApi(
         },
       })
     },
+    file: files.put,
+    maxFileBytes: files.max,
     pressed: (callback) => tell({ type: 'callback_query', ...callback }),
     settled: settled ?? (() => last),
     status(connected, { identity, detail } = {}) {

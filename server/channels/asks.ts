@@ -28,7 +28,10 @@ export function createAsks(
     inbox: InboxStore
     outboxStore: OutboxStore
     outbox: Outbox
-    media: { incoming(row: InboxRow): Promise<Pick<InboxRow, 'text' | 'attachment'>> }
+    media: {
+      incoming(row: InboxRow): Promise<Pick<InboxRow, 'text' | 'attachment'>>
+      forget(channel: string, url: string | undefined): Promise<void>
+    }
     replies: Replies
     settings: (name: string) => ChannelSettings
   },
@@ -134,6 +137,7 @@ export function createAsks(
       }
       const got = await deps.media.incoming(row)
       await inbox.keepMedia(row.id, got)
+      await deps.media.forget(row.channel, row.media.url)
       out.push({ ...row, ...got, media: null })
     }
     return out

@@ -33,7 +33,7 @@ export function createButtons(
     people: PeopleStore
     questions: Questions
     settings: (name: string) => ChannelSettings
-    stored: (row: NewInbound) => Promise<void>
+    stored: (row: NewInbound) => Promise<boolean>
   },
 ) {
   const { store, people, questions, settings, log, now } = deps

@@ -34,7 +34,7 @@ export type ChannelDeps = {
   sessions: Sessions
   commands: SharedCommands
   approvals: Pick<Approvals, 'list' | 'decide'>
-  uploads: Pick<Uploads, 'save' | 'read'>
+  uploads: Pick<Uploads, 'save' | 'find' | 'read'>
   outbound: Outbound
   config: () => Pick<Config, 'channels' | 'gateways'>
   bus: Bus

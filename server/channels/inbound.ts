@@ -5,7 +5,7 @@ import type { Activity } from './activity.ts'
 import { labelOf, wordsOf } from './ask-text.ts'
 import type { ChatCommands } from './chat-commands.ts'
 import type { ChannelDeps } from './deps.ts'
-import type { NewInbound } from './inbox-store.ts'
+import type { InboxStore, NewInbound } from './inbox-store.ts'
 import type { Pairings } from './pairing.ts'
 import type { PeopleStore } from './people-store.ts'
 import { destinationOf } from './routing.ts'
@@ -27,18 +27,21 @@ export function createInbound(
     activity: Activity
     settings: (name: string) => ChannelSettings
     routes: () => readonly ChannelRoute[]
-    stored: (row: NewInbound) => Promise<void>
+    inbox: Pick<InboxStore, 'mediaOf'>
+    media: { forget(channel: string, url: string | undefined): Promise<void> }
+    stored: (row: NewInbound) => Promise<boolean>
   },
 ) {
   const { people, settings, log, now } = deps
 
-  return async (channel: string, event: MessageReceived): Promise<void> => {
+  /** True when it was stored with a file that is still to be fetched. */
+  async function take(channel: string, event: MessageReceived): Promise<boolean> {
     const { sender } = event
     const problem = inconsistency(event)
     if (problem) {
       deps.activity.failed(channel, problem)
       log.warn('channel.refused_event', problem, { channel })
-      return
+      return false
     }
     const place = placeOf(channel, event)
     const direct = chatKind(place.chat_type) === 'dm'
@@ -54,29 +57,35 @@ export function createInbound(
     })
     if (verdict.action === 'drop') {
       log.info('channel.dropped', `A message was dropped: ${verdict.reason}`, { channel, sender: sender.id })
-      return
+      return false
     }
     const name = labelOf(sender)
     const chat = { channel, chat_type: place.chat_type, chat_id: place.chat_id, thread_id: place.thread_id ?? '' }
-    if (verdict.action === 'pair') return await deps.pairings.knock(chat, { id: sender.id, name })
+    if (verdict.action === 'pair') {
+      await deps.pairings.knock(chat, { id: sender.id, name })
+      return false
+    }
 
     const destination = destinationOf(place, deps.routes())
     if ('drop' in destination) {
       log.info('channel.dropped', 'A message was dropped by a rule', { channel, rule: destination.rule })
-      return
+      return false
     }
-    const media = event.content.type === 'media' && event.content.url !== undefined
+    const file = event.content.type === 'media' && event.content.url !== undefined
       ? { kind: event.content.media_type, url: event.content.url }
       : null
     const text = words ?? ''
-    const says = text.trim() !== '' || media !== null
+    const says = text.trim() !== '' || file !== null
+    const isRecord = !says || verdict.action === 'record'
+    // Of what is only kept in the record, nobody will ask for the file.
+    const media = isRecord ? null : file
     const { session_id, model, instructions } = destination
     const route = {
       ...(model === undefined ? {} : { model }),
       ...(instructions === undefined ? {} : { instructions }),
       ...(slash?.plugin === undefined ? {} : { plugin: slash.plugin }),
     }
-    await deps.stored({
+    const stored = await deps.stored({
       ...chat,
       event_id: eventId(event),
       sender_id: sender.id,
@@ -87,7 +96,7 @@ export function createInbound(
       media,
       session_id,
       route: Object.keys(route).length > 0 ? route : null,
-      state: !says || verdict.action === 'record'
+      state: isRecord
         ? 'record'
         : verdict.action === 'context'
         ? 'context'
@@ -96,6 +105,14 @@ export function createInbound(
         : 'new',
       at: now(),
     })
+    return stored && media !== null
+  }
+
+  return async (channel: string, event: MessageReceived): Promise<void> => {
+    const url = event.content.type === 'media' ? event.content.url : undefined
+    if (await take(channel, event) || url === undefined) return
+    // Told twice, both may mean the same file.
+    if (await deps.inbox.mediaOf(channel, eventId(event)) !== url) await deps.media.forget(channel, url)
   }
 }
 

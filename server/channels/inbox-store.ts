@@ -40,6 +40,24 @@ export function createInboxStore(database: Db) {
       })
     ),
 
+    /** Where a file that came with an event is still to be fetched from. */
+    mediaOf: async (channel: string, eventId: string): Promise<string | undefined> => {
+      const row = await inbox().where('channel', '=', channel).where('event_id', '=', eventId).executeTakeFirst()
+      return row && toInbox(row).media?.url
+    },
+
+    /** Addresses of a channel's files that are still to be fetched; `since` is how old talk may be to be told. */
+    mediaAwaited: async (channel: string, since: number): Promise<Set<string>> => {
+      const rows = await inbox().where('channel', '=', channel).where('media', 'is not', null)
+        .where(
+          sql<
+            boolean
+          >`(state in ('new', 'command') or (state = 'context' and at >= ${since}) or exists (select 1 from channel_asks a
+          where a.id = channel_inbox.ask_id and a.state = 'open'))`,
+        ).execute()
+      return new Set(rows.map((row) => toInbox(row).media!.url))
+    },
+
     /** Text of a message in a chat, for quoting. */
     textOf: async (channel: string, chatId: string, messageId: string): Promise<string | undefined> =>
       (await db.selectFrom('channel_inbox').select('text').where('channel', '=', channel).where('chat_id', '=', chatId)

@@ -6,32 +6,46 @@ import { AppError } from '../errors.ts'
 import type { Gateway } from '../plugins/gateway.ts'
 import { channelCaller, type ChannelDeps, CHANNELS } from './deps.ts'
 import type { InboxRow } from './inbox-store.ts'
+import type { MediaFiles } from './media-files.ts'
 
 const FETCH_MS = 60_000
+/** Bytes of a file that still goes within a command; larger ones go by path, where the plugin takes that. */
+const INLINE = 128 * 1024
 /** Never handed to people, whatever the agent thinks of it (spec openagent-api §1.11). */
 const PROGRAMS = new Set(
   '.exe .bat .cmd .com .msi .scr .pif .vbs .vbe .jse .ws .wsf .wsh .ps1 .hta .cpl .lnk .reg .jar'.split(' '),
 )
 
 /** The file as a command carries it, or words in its place. */
-export type MediaOut = (carrier: Gateway, channel: string, attachment: Attachment) => Promise<MediaPayload | string>
+export type MediaOut = (
+  carrier: Gateway,
+  row: { id: string; channel: string },
+  attachment: Attachment,
+) => Promise<MediaPayload | string>
 
 /** Files in both directions, within the channel's limit. */
 export function createMedia(
-  deps: Pick<ChannelDeps, 'uploads' | 'outbound'> & { settings: (name: string) => ChannelSettings },
+  deps: Pick<ChannelDeps, 'uploads' | 'outbound'> & {
+    files: MediaFiles
+    settings: (name: string) => ChannelSettings
+  },
 ) {
-  const { uploads, outbound, settings } = deps
+  const { uploads, outbound, files, settings } = deps
 
-  /** Only what the network guard lets through, or what stands in the address itself; never a path of this machine. */
-  async function bytesAt(url: string, limit: number): Promise<Uint8Array> {
+  /** Only what the network guard lets through, what stands in the address itself, or in the plugin's own folder. */
+  async function bytesAt({ channel, url }: { channel: string; url: string }): Promise<Uint8Array> {
+    const limit = settings(channel).max_media_bytes
+    if (isFile(url)) return await files.read(channel, url, limit)
     const inline = /^data:[^,]*?(;base64)?,/i.exec(url)
     if (inline) {
       const data = url.slice(inline[0].length)
-      const bytes = inline[1] ? Buffer.from(data, 'base64') : Buffer.from(decodeURIComponent(data))
+      const bytes = inline[1] ? Buffer.from(data, 'base64') : Buffer.from(safelyDecoded(data))
       if (bytes.length > limit) throw tooLarge(limit)
       return bytes
     }
-    if (!/^https?:/i.test(url)) throw new AppError('invalid_input', 'its address is neither http(s): nor data:')
+    if (!/^https?:/i.test(url)) {
+      throw new AppError('invalid_input', 'its address is neither http(s):, data: nor a file of its plugin')
+    }
     const response = await outbound.fetch(url, { maxBytes: limit, timeoutMs: FETCH_MS })
     if (!response.ok) {
       await response.body?.cancel()
@@ -40,30 +54,46 @@ export function createMedia(
     return new Uint8Array(await response.arrayBuffer())
   }
 
-  const outgoing: MediaOut = async (carrier, channel, attachment) => {
+  const outgoing: MediaOut = async (carrier, { id, channel }, attachment) => {
     const { filename } = attachment
+    const able = carrier.ready?.capabilities ?? []
     if (PROGRAMS.has(extname(filename).toLowerCase())) return `📎 ${filename} (programs are not sent)`
-    if (!carrier.ready?.capabilities.includes('media')) return `📎 ${filename} (this channel takes no files)`
-    if ((attachment.size ?? 0) > settings(channel).max_media_bytes) return `📎 ${filename} (too large for this channel)`
-    const { bytes, mime_type } = await uploads.read(CHANNELS, attachment.path)
+    if (!able.includes('media')) return `📎 ${filename} (this channel takes no files)`
+    const { path, size, mime_type } = await uploads.find(CHANNELS, attachment.path)
+    if (size > settings(channel).max_media_bytes) return `📎 ${filename} (too large for this channel)`
+    if (size > INLINE && able.includes('media_file') && carrier.data_dir !== undefined) {
+      return { source: 'file', path: await files.put(carrier.data_dir, id, { path, filename }), mime_type, filename }
+    }
+    const { bytes } = await uploads.read(CHANNELS, path)
     return { source: 'base64', data: Buffer.from(bytes).toString('base64'), mime_type, filename }
   }
 
   return {
     outgoing,
 
+    /** The plugin said what became of a file: its copy is not needed any more. */
+    async sent(carrier: Gateway, id: string): Promise<void> {
+      if (carrier.data_dir !== undefined) await files.taken(carrier.data_dir, id)
+    },
+
+    /** Takes away what a plugin left for us in its folder, once it is kept or not wanted. */
+    async forget(channel: string, url: string | undefined): Promise<void> {
+      if (url !== undefined && isFile(url)) await files.remove(channel, url)
+    },
+
     /** Fetches what came with a message; words in the text where that fails. */
     async incoming(row: InboxRow): Promise<{ attachment: Attachment | null; text: string }> {
       const { media } = row
       if (!media) return { attachment: row.attachment, text: row.text }
       try {
-        const bytes = await bytesAt(media.url, settings(row.channel).max_media_bytes)
+        const bytes = await bytesAt({ channel: row.channel, url: media.url })
         const caller = channelCaller(row.channel, { id: row.sender_id, name: row.sender_name })
         const upload = await uploads.save(caller, { name: nameOf(media), bytes })
         const type = media.kind === 'voice' ? 'voice' : upload.type
         return { attachment: { ...upload, type }, text: row.text }
       } catch (error) {
-        if (!(error instanceof AppError)) throw error
+        // A full disk has room again some time; the file is worth the wait.
+        if (!(error instanceof AppError) || error.code === 'unavailable') throw error
         const note = `[a file (${media.kind}) came with this, but could not be fetched: ${error.message}]`
         return { attachment: null, text: [row.text, note].filter(Boolean).join('\n') }
       }
@@ -78,7 +108,8 @@ const EXTENSIONS: Record<string, string> = { image: '.jpg', video: '.mp4', audio
 /** The last part of its address, else its kind. */
 function nameOf({ kind, url }: { kind: string; url: string }): string {
   const usual = `${kind.replace(/\W/g, '').slice(0, 30) || 'file'}${EXTENSIONS[kind] ?? ''}`
-  if (/^data:/i.test(url) || !URL.canParse(url)) return usual
+  if (/^data:/i.test(url)) return safelyDecoded(/^data:[^,]*?;name=([^;,]{1,500})/i.exec(url)?.[1] ?? usual)
+  if (!URL.canParse(url)) return usual
   const last = new URL(url).pathname.split('/').at(-1) ?? ''
   return /\.\w{1,8}$/.test(last) ? safelyDecoded(last) : usual
 }
@@ -90,3 +121,5 @@ function safelyDecoded(text: string): string {
     return text
   }
 }
+
+const isFile = (url: string): boolean => /^file:/i.test(url)

@@ -30,7 +30,7 @@ export type Outbox = ReturnType<typeof createOutbox>
 export function createOutbox(deps: {
   store: OutboxStore
   gateway: (name: string) => Gateway | undefined
-  media: MediaOut
+  media: { outgoing: MediaOut; sent: (carrier: Gateway, id: string) => Promise<void> }
   activity: Activity
   changed: () => void
   log: Log
@@ -95,14 +95,18 @@ export function createOutbox(deps: {
       await store.update(row.id, { state: 'sent', sent_at: now() })
       return
     }
+    let late = false
     try {
       const body = await commandOf(carrier, row, target?.message_id ?? undefined)
       const timeout_ms = row.kind === 'media' ? SEND_MEDIA_MS : SEND_MS
       const { message_id } = await carrier.command(body, { request_id: row.id, timeout_ms })
       await delivered(row, message_id ?? target?.message_id ?? null)
     } catch (error) {
+      late = error instanceof GatewayError && error.code === 'timeout'
       await failed(carrier, row, error)
     }
+    // After a deadline the plugin may still be at it.
+    if (row.kind === 'media' && !late) await deps.media.sent(carrier, row.id)
   }
 
   async function delivered(row: OutRow, messageId: string | null): Promise<void> {
@@ -119,7 +123,7 @@ export function createOutbox(deps: {
     }
     const place = { chat_id, ...(row.thread_id === '' ? {} : { thread_id: row.thread_id }) }
     if (row.kind === 'media' && body.attachment) {
-      const media = await deps.media(carrier, row.channel, body.attachment)
+      const media = await deps.media.outgoing(carrier, row, body.attachment)
       if (typeof media !== 'string') {
         return { type: 'send_media', ...place, media, ...(body.text ? { caption: body.text } : {}) }
       }
@@ -199,6 +203,8 @@ export function createOutbox(deps: {
     async late(requestId: string, messageId: string | undefined): Promise<void> {
       const row = await store.get(requestId)
       if (row?.state === 'waiting') await delivered(row, messageId ?? null)
+      const carrier = row?.kind === 'media' && !inFlight.has(requestId) ? gateway(row.channel) : undefined
+      if (carrier) await deps.media.sent(carrier, requestId)
     },
 
     async sendAgain(id: string): Promise<OutRow> {

@@ -53,13 +53,14 @@ export function createTaking(deps: {
   return {
     take,
 
-    /** Stores a message and begins with it; one that was here before changes nothing. */
-    async stored(row: NewInbound): Promise<void> {
+    /** Stores a message and begins with it; false for one that was here before, which changes nothing. */
+    async stored(row: NewInbound): Promise<boolean> {
       const saved = await inbox.store({ row, inGroup: chatKind(row.chat_type) !== 'dm' })
-      if (!saved) return
+      if (!saved) return false
       deps.activity.received(row.channel)
       deps.changed(row.channel)
       take(saved)
+      return true
     },
   }
 }

@@ -23,6 +23,7 @@ import { createChatCommands } from './chat-commands.ts'
 import type { ChannelDeps } from './deps.ts'
 import { createInbound } from './inbound.ts'
 import { createInboxStore } from './inbox-store.ts'
+import { createMediaFiles } from './media-files.ts'
 import { createMedia } from './media.ts'
 import { createOutboxStore } from './outbox-store.ts'
 import { createOutbox } from './outbox.ts'
@@ -40,7 +41,10 @@ import { createViews, toEntry, toGroup, toPerson } from './views.ts'
 
 export type Channels = Awaited<ReturnType<typeof createChannels>>
 
-const DAY_MS = 24 * 3600_000
+const HOUR_MS = 3600_000
+const DAY_MS = 24 * HOUR_MS
+/** A server that never runs for a day is tidied too. */
+const FIRST_MS = 10 * 60_000
 /** What is over is forgotten after so long; within it, a message that a platform sends again is recognised. */
 const KEPT_MS = 30 * DAY_MS
 const TELL_MS = 500
@@ -62,11 +66,12 @@ export async function createChannels(deps: ChannelDeps) {
 
   const tell = createTeller(bus)
   const changed = (channel: string): void => tell('channel', channel)
-  const media = createMedia({ ...deps, settings })
+  const files = createMediaFiles({ folderOf: (name) => gateway(name)?.data_dir, now })
+  const media = createMedia({ ...deps, files, settings })
   const outbox = createOutbox({
     store: outboxStore,
     gateway,
-    media: media.outgoing,
+    media,
     activity,
     changed: () => tell('outbox'),
     log,
@@ -98,6 +103,8 @@ export async function createChannels(deps: ChannelDeps) {
     commands,
     activity,
     settings,
+    inbox,
+    media,
     routes: () => routes,
     stored: taking.stored,
   })
@@ -154,13 +161,15 @@ export async function createChannels(deps: ChannelDeps) {
     await inbox.forget(before)
     await outboxStore.forget(before)
     await people.forgetPairings(before)
+    for (const { name } of plugins.gateways()) {
+      await files.tidy(name, await inbox.mediaAwaited(name, now() - settings(name).context_hours * HOUR_MS))
+    }
   }
-  const daily = setInterval(() => {
+  const tidying = every(DAY_MS, () => {
     forget().catch((error) =>
       log.warn('channel.not_tidied', 'Old messages could not be forgotten', { error: String(error) })
     )
-  }, DAY_MS)
-  ;(daily as { unref?: () => void }).unref?.()
+  })
 
   const named = (name: string): Gateway => {
     const found = gateway(name)
@@ -295,7 +304,7 @@ export async function createChannels(deps: ChannelDeps) {
 
     async stop(): Promise<void> {
       stop.abort()
-      clearInterval(daily)
+      tidying.stop()
       unsubscribe()
       typing.stop()
       await asks.stop()
@@ -304,6 +313,13 @@ export async function createChannels(deps: ChannelDeps) {
       tell.stop()
     },
   }
+}
+
+/** Some time after the start, then again and again; keeps no process alive. */
+function every(ms: number, work: () => void): { stop(): void } {
+  const timers = [setTimeout(work, FIRST_MS), setInterval(work, ms)] as { unref?: () => void }[]
+  for (const timer of timers) timer.unref?.()
+  return { stop: () => timers.forEach((timer) => clearTimeout(timer as ReturnType<typeof setTimeout>)) }
 }
 
 /** Tells pages what changed, at most a few times a second however much happens. */

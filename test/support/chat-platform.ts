@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GatewayHost } from '../../server/channels/deps.ts'
 import { type Gateway, GatewayError, type GatewayListener, type GatewayNews } from '../../server/plugins/gateway.ts'
-import type { CommandBody, MessageReceived } from '../../shared/gateway-protocol.ts'
+import type { CommandBody, MediaPayload, MessageReceived } from '../../shared/gateway-protocol.ts'
 
 /** A message of ours as people see it on the platform. */
 export type Shown = {
@@ -36,7 +37,11 @@ export const ALL = ['edit', 'delete', 'typing', 'reply', 'inline_keyboard', 'med
  * A chat platform in memory with the plugin that carries it: remembers request ids, as good plugins do, and fails,
  * stalls or goes down as a test wants. Several are one host.
  */
-export function chatPlatform(name = 'telegram', capabilities: string[] = ALL) {
+export function chatPlatform(
+  name = 'telegram',
+  capabilities: string[] = ALL,
+  { data_dir }: { data_dir?: string } = {},
+) {
   const listeners: GatewayListener[] = []
   const stateListeners: ((gateway: Gateway) => void)[] = []
   const shown: Shown[] = []
@@ -62,9 +67,7 @@ export function chatPlatform(name = 'telegram', capabilities: string[] = ALL) {
         text: body.type === 'send_message' ? body.content : body.caption ?? '',
         reply_to: body.type === 'send_message' ? body.reply_to : undefined,
         buttons: body.type === 'send_message' ? body.inline_keyboard?.rows.flat() : undefined,
-        file: body.type === 'send_media' && body.media.source === 'base64'
-          ? { mime_type: body.media.mime_type, size: atob(body.media.data).length, filename: body.media.filename }
-          : undefined,
+        file: body.type === 'send_media' ? fileOf(body.media) : undefined,
         edits: 0,
       })
       return id
@@ -83,6 +86,7 @@ export function chatPlatform(name = 'telegram', capabilities: string[] = ALL) {
     name,
     plugin: name,
     problem: undefined,
+    data_dir,
     status: undefined,
     get state() {
       return state
@@ -180,6 +184,12 @@ export function chatPlatform(name = 'telegram', capabilities: string[] = ALL) {
 }
 
 export type ChatPlatform = ReturnType<typeof chatPlatform>
+
+function fileOf(media: MediaPayload): Shown['file'] {
+  if (media.source === 'url') return undefined
+  const size = media.source === 'file' ? statSync(media.path).size : atob(media.data).length
+  return { mime_type: media.mime_type, size, filename: media.filename }
+}
 
 /** The host of several platforms. */
 export const hostOf = (...platforms: ChatPlatform[]): GatewayHost => ({
