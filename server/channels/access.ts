@@ -56,8 +56,8 @@ export const isKnown = (settings: ChannelSettings, id: string, person: PersonRow
  * `*` opens the channel, but trusts nobody.
  */
 export const isTrusted = (settings: ChannelSettings, id: string, person: PersonRow | undefined): boolean =>
-  settings.allowed_users.includes(id) || (person?.trusted === 1 && isKnown(settings, id, person)) ||
-  (settings.approvers?.includes(id) ?? false)
+  names(settings.allowed_users, id) || (person?.trusted === 1 && isKnown(settings, id, person)) ||
+  names(settings.approvers ?? [], id)
 
 /** Whether somebody may answer a question that `requester` caused. */
 export function mayApprove(
@@ -67,7 +67,7 @@ export function mayApprove(
   requester: string | null,
 ): boolean {
   if (dispositionOf(settings, id, person) === 'block') return false
-  if (settings.approvers) return settings.approvers.includes(id)
+  if (settings.approvers) return names(settings.approvers, id)
   return requester === id && isTrusted(settings, id, person)
 }
 
@@ -81,6 +81,9 @@ function dispositionOf(settings: ChannelSettings, id: string, person: PersonRow 
   const longest = patterns.sort((a, b) => b.length - a.length)[0]
   return longest === undefined ? undefined : settings.dispositions[longest]
 }
+
+/** By the full id. A pattern names nobody, also not somebody who calls themselves `guest*`. */
+const names = (ids: readonly string[], id: string): boolean => !id.endsWith('*') && ids.includes(id)
 
 /** Exact, or with one star at the end whatever begins so. */
 const matches = (patterns: readonly string[], id: string): boolean =>
