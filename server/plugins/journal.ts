@@ -3,9 +3,11 @@ import type { Log } from '../system/log.ts'
 import { createRedactor } from '../system/redact.ts'
 
 const LINES = 1000
-const INCIDENTS = 50
-/** Lines of one plugin that are kept in a second; the rest is counted. */
+/** Of each kind, so that a plugin can't push one out of sight by causing many of another. */
+const INCIDENTS = 30
+/** Of one plugin; the rest is counted. */
 const LINES_PER_SECOND = 50
+const INCIDENTS_PER_SECOND = 20
 const MAX_LINE = 4000
 
 type Level = PluginLogLine['level']
@@ -19,8 +21,9 @@ export function createJournal({ name, log, now }: { name: string; log: Log; now:
   let lines: PluginLogLine[] = []
   let incidents: PluginIncident[] = []
   let seq = 0
-  let second = 0
-  let count = 0
+  const mayWrite = budget(LINES_PER_SECOND, 'lines')
+  /** One for each kind, so that none is lost among the others, nor among what the plugin writes. */
+  const mayHappen = new Map<PluginIncident['kind'], () => boolean>()
 
   function write(level: Level, given: string): void {
     const at = now() / 1000
@@ -32,16 +35,20 @@ export function createJournal({ name, log, now }: { name: string; log: Log; now:
     for (const listener of [...listeners]) listener(line)
   }
 
-  /** Whether a line may be written; a flood of them is counted instead. */
-  function admitted(): boolean {
-    const current = Math.floor(now() / 1000)
-    if (current !== second) {
-      const left = count - LINES_PER_SECOND
-      second = current
-      count = 0
-      if (left > 0) write('warn', `(${left} lines were left out)`)
+  /** Whether one more may be kept in this second; a flood is counted instead. */
+  function budget(perSecond: number, what: string): () => boolean {
+    let second = 0
+    let count = 0
+    return () => {
+      const current = Math.floor(now() / 1000)
+      if (current !== second) {
+        const left = count - perSecond
+        second = current
+        count = 0
+        if (left > 0) write('warn', `(${left} ${what} were left out)`)
+      }
+      return ++count <= perSecond
     }
-    return ++count <= LINES_PER_SECOND
   }
 
   return {
@@ -49,16 +56,19 @@ export function createJournal({ name, log, now }: { name: string; log: Log; now:
 
     /** Something that the plugin wrote. */
     line(level: Level, text: string): void {
-      if (text.trim() !== '' && admitted()) write(level, text)
+      if (text.trim() !== '' && mayWrite()) write(level, text)
     },
 
     /** Something that happened to it. */
     incident(kind: PluginIncident['kind'], message: string): void {
-      if (!admitted()) return
+      let may = mayHappen.get(kind)
+      if (!may) mayHappen.set(kind, may = budget(INCIDENTS_PER_SECOND, `incidents (${kind})`))
+      if (!may()) return
       const at = now() / 1000
       const text = redactor.text(message.slice(0, MAX_LINE))
       incidents.push({ at, at_iso: new Date(at * 1000).toISOString(), kind, message: text })
-      if (incidents.length > INCIDENTS) incidents = incidents.slice(-INCIDENTS)
+      const same = incidents.filter((incident) => incident.kind === kind)
+      if (same.length > INCIDENTS) incidents = incidents.filter((incident) => incident !== same[0])
       write('warn', `${kind}: ${message}`)
     },
 

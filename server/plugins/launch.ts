@@ -1,5 +1,6 @@
-import { mkdir } from 'node:fs/promises'
-import { isAbsolute, join } from 'node:path'
+import { mkdir, realpath } from 'node:fs/promises'
+import { dirname, isAbsolute, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
 import { executableOf } from '../runtime/executables.ts'
 import { MARK } from '../runtime/orphans.ts'
@@ -70,23 +71,41 @@ export async function launchFolder({ manifest, folder, data, audit, own, variabl
   if (name !== 'deno') return { command: executable, args: [entry], cwd: folder, env: withData, audit: undefined }
   return {
     command: executable,
-    args: [...denoFlags(manifest, { folder, data }), entry],
+    args: [...denoFlags(manifest, await pathsOf(manifest, { folder, data })), ENTER, pathToFileURL(entry).href],
     cwd: folder,
     env: { ...withData, DENO_AUDIT_PERMISSIONS: audit, DENO_NO_UPDATE_CHECK: '1' },
     audit,
   }
 }
 
-/** What it may read and write: what the manifest names, its own folder, and its own data. */
-export function pathsOf({ permissions }: Manifest, { folder, data }: { folder: string; data: string }) {
+/**
+ * The main module. Deno lets the main module import any file of the machine, as JSON or as text too, whatever may be
+ * read; what another module imports needs the permission.
+ */
+const ENTER = 'data:text/javascript,process.argv.splice(1,1);await import(process.argv[1])'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+
+/** The SDK and the packages that it stands on, which anybody may read. */
+async function publicCode(): Promise<string[]> {
+  const folders = [join(ROOT, 'plugins', 'sdk'), join(ROOT, 'shared')]
+  for (let folder = ROOT; folder !== dirname(folder); folder = dirname(folder)) {
+    const packages = join(folder, 'node_modules')
+    const real = await realpath(packages).catch(() => undefined)
+    if (real !== undefined) folders.push(packages, real)
+  }
+  return [...new Set(folders)]
+}
+
+/** What it may read and write: what the manifest names, its own folder and data, and code that is no secret. */
+export async function pathsOf({ permissions }: Manifest, { folder, data }: { folder: string; data: string }) {
   const paths = (list: readonly string[]) => list.map((path) => isAbsolute(path) ? path : join(folder, path))
-  return { read: [folder, data, ...paths(permissions.read)], write: [data, ...paths(permissions.write)] }
+  const read = [folder, data, ...await publicCode(), ...paths(permissions.read)]
+  return { read, write: [data, ...paths(permissions.write)] }
 }
 
 /** Exactly what the manifest names. */
-function denoFlags(manifest: Manifest, own: { folder: string; data: string }): string[] {
-  const { permissions } = manifest
-  const { read, write } = pathsOf(manifest, own)
+function denoFlags({ permissions }: Manifest, { read, write }: Awaited<ReturnType<typeof pathsOf>>): string[] {
   const allow = (what: string, list: readonly string[]) => list.length > 0 ? [`--allow-${what}=${list.join(',')}`] : []
   return [
     'run',

@@ -2,13 +2,13 @@ import type { Manifest } from '../../shared/plugin-manifest.ts'
 import type { PluginConfig, PutPluginConfigInput } from '../../shared/plugins.ts'
 import { AppError, type FieldError, invalid } from '../errors.ts'
 import type { Secrets } from '../secrets/service.ts'
+import { compileSchema } from './json-schema.ts'
 import { ownSettings, type Spec } from './specs.ts'
 
 /** The settings and secrets that a plugin is started with. */
 export type Resolved = { config: Record<string, unknown>; secrets: Record<string, string> }
 
-type Check = (value: unknown) => FieldError[]
-const checks = new WeakMap<object, Check>()
+const checks = new WeakMap<object, ReturnType<typeof compileSchema>>()
 
 /**
  * A plugin's settings against the JSON Schema of its manifest; runs none of its code. What stands in `gatehouse.yaml`
@@ -108,27 +108,11 @@ function withDefaults({ config_schema }: Manifest, config: Record<string, unknow
 
 /** The validator is loaded when the first plugin with settings is looked at. */
 async function check({ config_schema }: Manifest, config: Record<string, unknown>): Promise<FieldError[]> {
-  let known = checks.get(config_schema)
-  if (!known) {
-    const { AjvJsonSchemaValidator } = await import('@modelcontextprotocol/sdk/validation/ajv')
-    try {
-      const validate = new AjvJsonSchemaValidator().getValidator(config_schema)
-      known = (value) => {
-        const result = validate(value)
-        return result.valid ? [] : result.errorMessage.split(/, (?=data\b)/).map(toFieldError)
-      }
-    } catch (error) {
-      const message = `its config_schema is no JSON Schema: ${(error as Error).message}`
-      known = () => [{ pointer: '', message }]
-    }
-    checks.set(config_schema, known)
+  try {
+    let known = checks.get(config_schema)
+    if (!known) checks.set(config_schema, known = compileSchema(config_schema))
+    return (await known)(config)
+  } catch (error) {
+    return [{ pointer: '', message: `its config_schema can't be used: ${(error as Error).message}` }]
   }
-  return known(config)
-}
-
-/** `data/room/0 must be string` as the place and the words. */
-function toFieldError(text: string): FieldError {
-  const [, pointer = '', message = text] = /^data(\S*) (.*)$/s.exec(text) ?? []
-  const missing = /^must have required property '(.+)'$/.exec(message)?.[1]
-  return missing ? { pointer: `${pointer}/${missing}`, message: 'is missing' } : { pointer, message }
 }
