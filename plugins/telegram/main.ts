@@ -1,10 +1,11 @@
-import { defineChannel } from '../sdk/channel.ts'
+import { type ChannelApi, defineChannel } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
-import { createBot } from './bot.ts'
-import { connect } from './connection.ts'
+import { type Bot, createBot } from './bot.ts'
+import { connect, type Way } from './connection.ts'
 import { createOutgoing } from './outgoing.ts'
 import { createPolling } from './polling.ts'
 import { createUpdates } from './updates.ts'
+import { createWebhook } from './webhook.ts'
 
 defineChannel({
   id: 'telegram',
@@ -15,12 +16,29 @@ defineChannel({
   async start(api) {
     const { token } = api.secrets
     if (!token) throw new PluginError('unauthorized', 'The bot token is missing; @BotFather gives one')
-    const { api_root = 'https://api.telegram.org', acknowledge = '' } = api.config as Settings
+    const settings = api.config as Settings
+    const { api_root = 'https://api.telegram.org' } = settings
     const bot = createBot({ token, root: api_root.replace(/\/+$/, ''), signal: api.signal })
-    const take = createUpdates({ api, bot, acknowledge })
-    const { connected } = await connect({ api, bot, way: createPolling({ api, bot, take, now: Date.now }) })
+    const { connected } = await connect({ api, bot, way: wayOf(api, bot, token, settings) })
     return { ...createOutgoing(bot.api), connected }
   },
 })
 
-type Settings = { api_root?: string; acknowledge?: string }
+type Settings = { api_root?: string; acknowledge?: string; mode?: 'polling' | 'webhook' }
+
+function wayOf(api: ChannelApi, bot: Bot, token: string, { acknowledge = '', mode }: Settings): Way {
+  const take = createUpdates({ api, bot, acknowledge })
+  if (mode !== 'webhook') return createPolling({ api, bot, take, now: Date.now })
+  const url = api.httpRoute({
+    name: 'webhook',
+    path: 'webhook',
+    methods: ['POST'],
+    auth: 'plugin',
+    handle: (request) => webhook.answer(request),
+  })
+  if (url === null) {
+    throw new PluginError('invalid_request', 'A webhook needs the public address of this server: set server.public_url')
+  }
+  const webhook = createWebhook({ api, bot, take, token, url, now: Date.now })
+  return webhook
+}

@@ -29,7 +29,9 @@ describe('a Telegram bot', () => {
   })
   after(() => telegram.close())
 
-  async function start({ token = TOKEN, root = telegram.url, state = new Map<string, unknown>(), config = {} } = {}) {
+  async function start(
+    { token = TOKEN, root = telegram.url, state = new Map<string, unknown>(), config = {}, publicUrl = '' } = {},
+  ) {
     probe = await startProbe({
       runtime: await currentRuntime(),
       command: process.execPath,
@@ -42,6 +44,7 @@ describe('a Telegram bot', () => {
         config: { api_root: root, ...config },
         secrets: { token },
         data_dir: null,
+        public_url: publicUrl || null,
       },
       state,
     })

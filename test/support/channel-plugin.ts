@@ -11,7 +11,11 @@ const RUN = process.versions.deno ? ['run', '-A', '--no-check', '--no-prompt'] :
 /** Starts a plugin of ours on the runtime that runs the tests, with a core that keeps what it remembers in `state`. */
 export async function startPlugin(
   id: string,
-  { config = {}, secrets = {}, state }: Settings & { state?: Map<string, unknown> } = {},
+  { config = {}, secrets = {}, state, publicUrl }: Settings & {
+    state?: Map<string, unknown>
+    /** Where its routes are reached. */
+    publicUrl?: string
+  } = {},
 ): Promise<Probe> {
   return await startProbe({
     runtime: await currentRuntime(),
@@ -25,6 +29,7 @@ export async function startPlugin(
       config,
       secrets,
       data_dir: null,
+      ...(publicUrl ? { public_url: publicUrl } : {}),
     },
     ...(state ? { state } : {}),
   })
