@@ -21,13 +21,11 @@ const MAX_DELAY_MS = 60_000
 type Change = Delivery['entry'][number]['changes'][number]['value']
 
 /** One number of WhatsApp: what its webhook tells, and what is sent from it. */
-export function createNumber({ api, graph, phone, typing, waitsFor }: {
+export function createNumber({ api, graph, phone, typing }: {
   api: ChannelApi
   graph: Graph
   phone: string
   typing: boolean
-  /** What the owner still has to do for messages to come in; undefined when nothing. */
-  waitsFor: () => string | undefined
 }) {
   const { log, signal } = api
   const chats = createChats(Date.now)
@@ -36,9 +34,20 @@ export function createNumber({ api, graph, phone, typing, waitsFor }: {
   })
   /** Aborted to ask Meta now whether the token is still good. */
   let hurry = new AbortController()
-  const { pressed, ...outgoing } = createOutgoing({ graph, chats, delivered, typing, onRefused: () => hurry.abort() })
+  const { pressed, ...outgoing } = createOutgoing({
+    graph,
+    chats,
+    delivered,
+    typing,
+    isCalled: () => address !== null,
+    onRefused: () => hurry.abort(),
+  })
   let me = ''
   let connected = false
+  /** Where Meta calls; null where nobody can. */
+  let address: string | null = null
+  /** Whether Meta has called there. */
+  let isHeard = false
 
   async function takeOne(raw: unknown, contacts: readonly Contact[], within: AbortSignal): Promise<void> {
     const result = v.safeParse(Message, raw)
@@ -101,9 +110,20 @@ export function createNumber({ api, graph, phone, typing, waitsFor }: {
     }
   }
 
+  /** Who we are, and what the owner still has to do for messages to come in. */
   function tell(): void {
-    const detail = waitsFor()
-    api.status(true, { identity: me, ...(detail ? { detail } : {}) })
+    if (!address?.startsWith('https://')) {
+      const detail = 'Meta can not call here: set server.public_url to the https address of this server'
+      return api.status(false, { identity: me, detail })
+    }
+    const detail = `Meta has not called yet: enter ${address} as the address of the webhook, subscribed to messages`
+    api.status(true, { identity: me, ...(isHeard ? {} : { detail }) })
+  }
+
+  async function heard(): Promise<void> {
+    isHeard = true
+    await api.state.set('heard', address)
+    if (connected) tell()
   }
 
   async function watch(first: Promise<number>): Promise<void> {
@@ -126,13 +146,14 @@ export function createNumber({ api, graph, phone, typing, waitsFor }: {
         for (const { title, message, code } of errors) log.error(`Meta reports: ${title ?? message} (${code})`)
         for (const raw of messages) await takeOne(raw, contacts, within)
       }
-      await api.settled()
+      if (isHeard) await api.settled()
+      else await heard()
     },
 
-    /** What the owner still has to do has changed. */
-    changed: (): void => void (connected && tell()),
-
-    async connect(): Promise<Channel> {
+    /** `url` is where Meta calls; null where the owner has set no public address. */
+    async connect(url: string | null): Promise<Channel> {
+      address = url
+      isHeard = url !== null && await api.state.get('heard') === url
       const first = check()
       watch(first).catch((error: unknown) => {
         const { code = 'platform_error', message } = error as Error & { code?: string }
@@ -140,7 +161,7 @@ export function createNumber({ api, graph, phone, typing, waitsFor }: {
       })
       // Commands can be taken before Meta has answered.
       await Promise.race([first.catch(() => {}), pause(PATIENCE_MS, signal)])
-      return { ...outgoing, connected: () => connected }
+      return { ...outgoing, connected: () => connected && address !== null }
     },
   }
 }

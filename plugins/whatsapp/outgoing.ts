@@ -19,11 +19,13 @@ type Content = { type: string } & Record<string, unknown>
 type Place = { chat_id: string; reply_to?: string | undefined }
 
 /** What the core wants said. */
-export function createOutgoing({ graph, chats, delivered, typing, onRefused }: {
+export function createOutgoing({ graph, chats, delivered, typing, isCalled, onRefused }: {
   graph: Graph
   chats: Chats
   delivered: Delivered
   typing: boolean
+  /** Whether Meta can tell what became of a message. */
+  isCalled: () => boolean
   /** Meta does not let us. */
   onRefused: () => void
 }) {
@@ -33,7 +35,7 @@ export function createOutgoing({ graph, chats, delivered, typing, onRefused }: {
   async function post(command: string, { chat_id, reply_to }: Place, content: Content): Promise<string> {
     const before = delivered.messageOf(command)
     if (before) return before
-    const isSure = isGroup(chat_id) || chats.isOpen(chat_id)
+    const isSure = !isCalled() || isGroup(chat_id) || chats.isOpen(chat_id)
     const { messages } = await graph.post<{ messages?: { id: string }[] }>('messages', {
       ...addressOf(chat_id),
       ...(reply_to?.startsWith('wamid.') ? { context: { message_id: reply_to } } : {}),

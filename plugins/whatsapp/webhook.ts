@@ -1,19 +1,9 @@
 import { Buffer } from 'node:buffer'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import * as v from 'valibot'
+import type { PluginAnswer, PluginRequest } from '../sdk/http.ts'
 import type { Log } from '../sdk/log.ts'
 import { Delivery } from './payload.ts'
-
-/** A request as the core hands it over; the body is what came, byte for byte. */
-export type HookRequest = {
-  method: string
-  /** As in the address, without the question mark. */
-  query: string
-  headers: Headers
-  bytes(): Uint8Array | Promise<Uint8Array>
-}
-
-export type HookAnswer = { status: number; headers?: Record<string, string>; body?: string }
 
 type Change = Delivery['entry'][number]['changes'][number]['value']
 
@@ -32,7 +22,7 @@ export function createWebhook({ verifyToken, appSecret, take, log, now }: {
   let told = -Infinity
 
   /** Strangers may knock as often as they like; the log stays short. */
-  function refused(why: string): HookAnswer {
+  function refused(why: string): PluginAnswer {
     refusals++
     if (now() - told > LOG_EVERY_MS) {
       log.warn(`A request was refused: ${why}`, { refused: refusals })
@@ -43,7 +33,7 @@ export function createWebhook({ verifyToken, appSecret, take, log, now }: {
   }
 
   /** Meta asks once, when the address is entered, whether it is ours. */
-  function verify(query: URLSearchParams): HookAnswer {
+  function verify(query: URLSearchParams): PluginAnswer {
     const challenge = query.get('hub.challenge') ?? ''
     if (query.get('hub.mode') !== 'subscribe' || !same(query.get('hub.verify_token') ?? '', verifyToken)) {
       return refused('the verify token is another one')
@@ -53,8 +43,8 @@ export function createWebhook({ verifyToken, appSecret, take, log, now }: {
     return { status: 200, headers: { 'content-type': 'text/plain' }, body: challenge }
   }
 
-  async function deliver(request: HookRequest): Promise<HookAnswer> {
-    const bytes = await request.bytes()
+  async function deliver(request: PluginRequest): Promise<PluginAnswer> {
+    const bytes = request.bytes()
     const signature = `sha256=${createHmac('sha256', appSecret).update(bytes).digest('hex')}`
     if (!same(request.headers.get('x-hub-signature-256') ?? '', signature)) {
       return refused('its signature is not that of the app secret')
@@ -69,8 +59,8 @@ export function createWebhook({ verifyToken, appSecret, take, log, now }: {
     return { status: 200, body: 'stored' }
   }
 
-  return async (request: HookRequest): Promise<HookAnswer> =>
-    request.method === 'GET' ? verify(new URLSearchParams(request.query)) : await deliver(request)
+  return async (request: PluginRequest): Promise<PluginAnswer> =>
+    request.method === 'GET' ? verify(request.searchParams) : await deliver(request)
 }
 
 /** Takes as long for what is nearly right as for what is not. */

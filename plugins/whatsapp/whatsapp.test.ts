@@ -4,9 +4,12 @@ import { after, afterEach, before, describe, it } from 'node:test'
 import { sessionKey } from '../../server/channels/session-key.ts'
 import type { Probe } from '../../server/plugins/conformance/probe.ts'
 import { faultsOf, startPlugin } from '../../test/support/channel-plugin.ts'
+import type { HttpAnswer } from '../../shared/plugin-routes.ts'
+import { hookRequest } from '../../test/support/hook-request.ts'
 import { toWhatsApp } from './format.ts'
 import { startGraph } from './graph-server.ts'
 
+const PUBLIC = 'https://gate.example/hooks/plugins/whatsapp'
 const PHONE = '106540352242922'
 const TOKEN = 'token-of-the-tests'
 const SECRET = 'app-secret-of-the-tests'
@@ -33,36 +36,21 @@ describe('WhatsApp', () => {
     config: { phone_number_id: PHONE, api_root: meta.url, ...config },
     secrets: { access_token: TOKEN, app_secret: SECRET, verify_token: VERIFY, ...secrets },
   })
-  async function start(config: object = {}): Promise<Probe> {
-    probe = await startPlugin('whatsapp', settings(config))
+  async function start(config: object = {}, more: Parameters<typeof startPlugin>[1] = {}): Promise<Probe> {
+    probe = await startPlugin('whatsapp', { ...settings(config), publicUrl: PUBLIC, ...more })
     assert.ok(await probe.event('status', ({ connected }) => connected, 20_000), probe.stderr())
     assert.ok(await probe.event('register', ({ kind }) => kind === 'http_route', 20_000))
     return probe
   }
 
-  type Answer = { status: number; body?: string; headers?: Record<string, string> }
-  /** A request of the internet, as the core hands it over. */
-  async function request(plugin: Probe, input: object): Promise<Answer> {
-    const { handle } = (await plugin.event('register', ({ kind }) => kind === 'http_route'))!
-    const call_id = `call-${++numbers}`
-    await plugin.send({
-      type: 'call',
-      call_id,
-      handle,
-      method: 'handle',
-      input: { path: 'webhook', query: '', headers: {}, remote: '203.0.113.7', ...input },
-      deadline_ms: 15_000,
-      credit: 8,
-      context: {},
-    })
-    const result = await plugin.event('result', (event) => event.call_id === call_id, 20_000)
-    assert.ok(result, JSON.stringify(plugin.events.slice(-3)))
-    return result.output as Answer
-  }
-  function deliver(plugin: Probe, value: object, more: { signature?: string; number?: string } = {}): Promise<Answer> {
+  function deliver(
+    plugin: Probe,
+    value: object,
+    more: { signature?: string; number?: string } = {},
+  ): Promise<HttpAnswer> {
     const body = JSON.stringify(meta.delivery(value as Record<string, unknown>, more.number))
     const headers = { 'x-hub-signature-256': more.signature ?? meta.sign(body), 'content-type': 'application/json' }
-    return request(plugin, { method: 'POST', headers, body })
+    return hookRequest(plugin, { method: 'POST', headers, body })
   }
   const contacts = [{ wa_id: ADA, profile: { name: 'Ada L' } }]
   const said = (id: string, more: object) => ({
@@ -105,9 +93,32 @@ describe('WhatsApp', () => {
     })
     assert.equal(sessionKey(event.routing as Parameters<typeof sessionKey>[0]), `wa:${ADA}`)
     const order = plugin.events.map(({ type }) => type)
-    assert.ok(order.indexOf('message_received') < order.indexOf('state_get'))
-    assert.ok(order.indexOf('state_get') < order.indexOf('result'))
+    const asked = order.findLastIndex((type) => type.startsWith('state_'))
+    assert.ok(order.indexOf('message_received') < asked && asked < order.indexOf('result'))
     assert.deepEqual(plugin.problems, [])
+  })
+
+  it('says what the owner still has to do for messages to come in', async () => {
+    const state = new Map<string, unknown>()
+    const plugin = await start({}, { state })
+    assert.match(
+      (await plugin.event('status'))?.detail ?? '',
+      /enter https:\/\/gate\.example\/hooks\/plugins\/whatsapp\/webhook/,
+    )
+    await greet(plugin)
+    const now = await plugin.event('status', ({ detail }) => detail === undefined, 20_000)
+    assert.deepEqual(now, { type: 'status', connected: true, identity: '+49 170 1234567' })
+    await plugin.kill()
+    const again = await start({}, { state })
+    assert.equal((await again.event('status'))?.detail, undefined)
+    await again.kill()
+    for (const publicUrl of ['', 'http://gate.example/hooks/plugins/whatsapp']) {
+      probe = await startPlugin('whatsapp', { ...settings(), publicUrl })
+      const status = await probe.event('status', undefined, 20_000)
+      assert.deepEqual([status?.connected, status?.identity], [false, '+49 170 1234567'])
+      assert.match(status?.detail ?? '', /set server\.public_url/)
+      await probe.kill()
+    }
   })
 
   it('believes only what is signed with the app secret, over the bytes that came', async () => {
@@ -118,18 +129,18 @@ describe('WhatsApp', () => {
     }
     const body = JSON.stringify(meta.delivery(forged))
     const headers = { 'x-hub-signature-256': meta.sign(body, 'another secret') }
-    assert.equal((await request(plugin, { method: 'POST', headers, body })).status, 403)
-    assert.equal((await request(plugin, { method: 'POST', body })).status, 403)
+    assert.equal((await hookRequest(plugin, { method: 'POST', headers, body })).status, 403)
+    assert.equal((await hookRequest(plugin, { method: 'POST', body })).status, 403)
     // Meta escapes some characters; what is parsed and written again would have another signature.
     const escaped = String.raw`{"object":"whatsapp_business_account", "entry":[]}`
     const bytes = Buffer.from(escaped.replace('entry', 'entry\\u0000').replace('\\u0000', '')).toString('base64')
     const signed = { 'x-hub-signature-256': meta.sign(Buffer.from(bytes, 'base64')) }
     assert.equal(
-      (await request(plugin, { method: 'POST', headers: signed, body: bytes, encoding: 'base64' })).status,
+      (await hookRequest(plugin, { method: 'POST', headers: signed, body: bytes, encoding: 'base64' })).status,
       200,
     )
     const broken = '{"object":'
-    const answer = await request(plugin, {
+    const answer = await hookRequest(plugin, {
       method: 'POST',
       headers: { 'x-hub-signature-256': meta.sign(broken) },
       body: broken,
@@ -142,7 +153,7 @@ describe('WhatsApp', () => {
   it('answers the question of Meta whether the address is ours, to who knows the token', async () => {
     const plugin = await start()
     const ask = (query: Record<string, string>) =>
-      request(plugin, { method: 'GET', query: String(new URLSearchParams(query)), body: '' })
+      hookRequest(plugin, { method: 'GET', query: String(new URLSearchParams(query)), body: '' })
     const query = { 'hub.mode': 'subscribe', 'hub.challenge': '1158201444', 'hub.verify_token': VERIFY }
     const answer = await ask(query)
     assert.deepEqual([answer.status, answer.body, answer.headers?.['content-type']], [200, '1158201444', 'text/plain'])
