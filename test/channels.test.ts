@@ -549,6 +549,21 @@ describe('the outbox', () => {
     assert.deepEqual(chat.texts(), ['one', 'two'])
   })
 
+  it('tries again after a pause of its own when the platform names no time, and counts that', async () => {
+    const { app, chat } = await begin()
+    let failures = 1
+    chat.before(() => {
+      if (failures-- > 0) throw new GatewayError('platform_error', 'try later')
+    })
+    await chat.say('Hello')
+    const [waiting] = await until(
+      async () => (await app.json<{ entries: OutboxEntry[] }>('/api/outbox')).entries,
+      (entries) => entries[0]?.attempts === 1,
+    )
+    assert.equal(waiting!.error, 'platform_error: try later')
+    await answered(chat, 1)
+  })
+
   it('keeps what can not be delivered as a dead letter, which can be sent again or given up', async () => {
     const { app, chat } = await begin()
     chat.before((body) => {

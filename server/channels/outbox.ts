@@ -242,4 +242,4 @@ export function createOutbox(deps: {
 
 /** Grows with each attempt; some jitter, so that chats do not come back all at once. */
 const delayOf = (attempts: number): number =>
-  Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1)) * (0.75 + Math.random() / 2)
+  Math.round(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1)) * (0.75 + Math.random() / 2))
