@@ -2,9 +2,6 @@ import type { Message, MessageEntity, User, UserFromGetMe } from 'grammy/types'
 import type { MessageContent } from '../../shared/gateway-protocol.ts'
 import type { Incoming } from '../sdk/channel.ts'
 
-/** Bytes of a file that still fits into a line of the protocol, in base64. */
-export const MAX_FILE = 700 * 1024
-
 /** A file that came with a message. */
 export type FileRef = { file_id: string; name: string; mime: string; size: number | undefined }
 
@@ -17,13 +14,14 @@ export function platformId(id: string | undefined): number | undefined {
   return number === undefined ? undefined : Number(number)
 }
 
-/** A message as the core reads it; undefined when it says nothing, as when somebody joins. */
+/** A message as the core reads it; undefined when it says nothing, as when somebody joins. `maxFile` is in bytes. */
 export function takeMessage(
   message: Message,
   me: UserFromGetMe,
+  maxFile: number,
 ): { message: Incoming; file: FileRef | undefined } | undefined {
   const { chat, reply_to_message: replied } = message
-  const media = mediaOf(message)
+  const media = mediaOf(message, maxFile)
   const content = media ? mediaContent(media, message.caption) : contentOf(message, me)
   if (!content) return undefined
   // In a forum, every message replies to the one that opened its topic.
@@ -88,11 +86,11 @@ const mediaContent = ({ type }: Media, caption: string | undefined): MessageCont
 
 type Source = { file_id: string; file_size?: number; mime_type?: string; file_name?: string }
 
-function mediaOf(message: Message): Media | undefined {
+function mediaOf(message: Message, maxFile: number): Media | undefined {
   const { photo, voice, audio, video, video_note, animation, document } = message
   if (photo) {
     // The largest size that fits.
-    const size = photo.findLast(({ file_size = 0 }) => file_size <= MAX_FILE) ?? photo[0]!
+    const size = photo.findLast(({ file_size = 0 }) => file_size <= maxFile) ?? photo[0]!
     return mediaIn('image', size, 'photo.jpg', 'image/jpeg')
   }
   if (voice) return mediaIn('voice', voice, 'voice.ogg', 'audio/ogg')

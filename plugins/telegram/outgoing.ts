@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import { type Api, GrammyError, InputFile } from 'grammy/web'
 import type { InlineKeyboardMarkup, Message } from 'grammy/types'
 import type { Channel, OutgoingMedia, OutgoingText } from '../sdk/channel.ts'
@@ -74,11 +73,11 @@ export function createOutgoing(bot: Api): Channel {
       void await inChat(chat_id, (chat) => bot.deleteMessage(chat, known(message_id))),
 
     async media(message: OutgoingMedia) {
-      const { media, caption } = message
+      const { media, bytes, caption } = message
       const mime = media.mime_type ?? ''
       const file = media.source === 'url'
         ? media.url
-        : new InputFile(Buffer.from(media.data, 'base64'), media.filename ?? 'file')
+        : new InputFile(bytes ?? new Uint8Array(), media.filename ?? 'file')
       // A longer caption is a message of its own.
       const short = caption !== undefined && caption.length <= MAX_CAPTION
       const upload = (chat: string, more: object): Promise<Message> => {

@@ -120,11 +120,11 @@ describe('a Telegram bot', () => {
     assert.deepEqual(picture?.content, {
       type: 'media',
       media_type: 'image',
-      url: `data:image/jpeg;base64,${Buffer.from('picture').toString('base64')}`,
+      url: `data:image/jpeg;name=photo.jpg;base64,${Buffer.from('picture').toString('base64')}`,
       caption: 'look',
     })
     const big = await plugin.event('message_received', (event) => event.message_id === '42/32')
-    assert.deepEqual(big?.content, { type: 'text', text: '[the file big.zip is larger than 700 KB and was left out]' })
+    assert.deepEqual(big?.content, { type: 'text', text: '[the file big.zip is larger than 640 KB and was left out]' })
     assert.ok(!JSON.stringify(plugin.events).includes(TOKEN) && !plugin.stderr().includes(TOKEN))
   })
 

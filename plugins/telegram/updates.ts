@@ -1,20 +1,23 @@
-import { Buffer } from 'node:buffer'
 import type { Api } from 'grammy/web'
 import type { Message, Update, UserFromGetMe } from 'grammy/types'
 import type { ChannelApi, Incoming } from '../sdk/channel.ts'
+import { PluginError } from '../sdk/errors.ts'
 import type { Bot } from './bot.ts'
-import { type FileRef, MAX_FILE, takeMessage } from './incoming.ts'
+import { type FileRef, takeMessage } from './incoming.ts'
 import { plain } from './refusal.ts'
 
 /** What is asked for; everything else stays at Telegram. */
 export const UPDATES = ['message', 'channel_post', 'callback_query'] as const
 
+/** What the Bot API hands out. */
+const GET_FILE_BYTES = 20 * 1024 ** 2
 const ALBUMS_REMEMBERED = 200
 
 type Reaction = NonNullable<Parameters<Api['setMessageReaction']>[2]>
 
 /** Tells the core what happened; the same for both ways in which it comes. */
 export function createUpdates({ api, bot, acknowledge }: { api: ChannelApi; bot: Bot; acknowledge: string }) {
+  const maxFile = Math.min(api.maxFileBytes, GET_FILE_BYTES)
   /** Whether we were meant by a part of an album: the words stand below one of its pictures only. */
   const albums = new Map<string, Pick<Incoming, 'mentions_bot' | 'reply_to_bot' | 'reply_to'>>()
 
@@ -41,16 +44,16 @@ export function createUpdates({ api, bot, acknowledge }: { api: ChannelApi; bot:
       ...message,
       content: { type: 'text', text: [caption, `[the file ${file.name} ${why}]`].filter(Boolean).join('\n') },
     })
-    if ((file.size ?? 0) > MAX_FILE) return left(`is larger than ${MAX_FILE / 1024} KB and was left out`)
+    const tooLarge = `is larger than ${inWords(maxFile)} and was left out`
+    if ((file.size ?? 0) > maxFile) return left(tooLarge)
     try {
       const response = await bot.file(file.file_id)
-      if (!response.ok) throw new Error(`status ${response.status}`)
-      const bytes = new Uint8Array(await response.arrayBuffer())
-      if (bytes.length > MAX_FILE) return left('is too large and was left out')
-      const url = `data:${file.mime};base64,${Buffer.from(bytes).toString('base64')}`
+      if (!response.ok || !response.body) throw new Error(`status ${response.status}`)
+      const url = await api.file({ name: file.name, type: file.mime, data: response.body })
       return { ...message, content: { ...message.content, url } }
     } catch (error) {
       if (api.signal.aborted) throw error
+      if (error instanceof PluginError && error.code === 'too_large') return left(tooLarge)
       api.log.warn(`A file could not be fetched: ${plain(error)}`)
       return left('could not be fetched')
     }
@@ -71,7 +74,7 @@ export function createUpdates({ api, bot, acknowledge }: { api: ChannelApi; bot:
       })
     }
     const message = update.message ?? update.channel_post
-    const taken = message && takeMessage(message, me)
+    const taken = message && takeMessage(message, me, maxFile)
     if (!taken) return
     await api.received(await withFile(asAlbum(taken.message, message), taken.file))
     if (acknowledge === '') return
@@ -83,3 +86,6 @@ export function createUpdates({ api, bot, acknowledge }: { api: ChannelApi; bot:
 }
 
 export type TakeUpdate = ReturnType<typeof createUpdates>
+
+const inWords = (bytes: number): string =>
+  bytes < 1024 ** 2 ? `${Math.floor(bytes / 1024)} KB` : `${Math.floor(bytes / 1024 ** 2)} MB`
