@@ -3,7 +3,7 @@ import { PluginError } from '../sdk/errors.ts'
 import { type GraphError, refusal } from './refusal.ts'
 
 const TIMEOUT_MS = 20_000
-const UPLOAD_MS = 120_000
+const FILE_MS = 120_000
 /** Beside the API itself, where the files of its media lie. */
 const MEDIA_HOSTS = /(^|\.)(fbsbx\.com|facebook\.com|whatsapp\.net)$/
 
@@ -69,24 +69,21 @@ export function createGraph({ root, version, phone, token, secret, signal }: {
       form.set('messaging_product', 'whatsapp')
       form.set('type', mime)
       form.set('file', new Blob([bytes as Uint8Array<ArrayBuffer>], { type: mime }), name)
-      const { id } = await json<{ id: string }>(address(`${phone}/media`), { method: 'POST', body: form }, UPLOAD_MS)
+      const { id } = await json<{ id: string }>(address(`${phone}/media`), { method: 'POST', body: form }, FILE_MS)
       return id
     },
 
     /** A file that came in; undefined when it has more than `max` bytes. */
-    async download(id: string, max: number, within: AbortSignal): Promise<Uint8Array | undefined> {
+    async download(id: string, max: number, within: AbortSignal): Promise<ReadableStream<Uint8Array> | undefined> {
       const { url, file_size = 0 } = await json<{ url: string; file_size?: number | string }>(
         address(encodeURIComponent(id), { phone_number_id: phone }),
         { signal: within },
       )
       if (Number(file_size) > max) return undefined
       if (!isOfMeta(url, root)) throw new PluginError('platform_error', 'its address is none of Meta')
-      const response = await request(url, { signal: within })
-      if (Number(response.headers.get('content-length') ?? 0) > max) {
-        await response.body?.cancel()
-        return undefined
-      }
-      return await bytesUpTo(response, max)
+      const { body } = await request(url, { signal: within }, FILE_MS)
+      if (!body) throw new PluginError('platform_error', 'it is empty')
+      return body
     },
   }
 }
@@ -96,22 +93,4 @@ function isOfMeta(url: string, root: string): boolean {
   if (!URL.canParse(url)) return false
   const { protocol, hostname, origin } = new URL(url)
   return origin === new URL(root).origin || (protocol === 'https:' && MEDIA_HOSTS.test(hostname))
-}
-
-async function bytesUpTo(response: Response, max: number): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length
-    // Leaving the loop ends the download.
-    if (size > max) return undefined
-    chunks.push(chunk)
-  }
-  const bytes = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
 }

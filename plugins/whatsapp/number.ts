@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import * as v from 'valibot'
 import type { Channel, ChannelApi, Incoming } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
@@ -9,8 +8,6 @@ import { digits, type FileRef, takeMessage } from './incoming.ts'
 import { createOutgoing } from './outgoing.ts'
 import { type Contact, type Delivery, Message, Status } from './payload.ts'
 
-/** Bytes of a file that still fits into a line of the protocol, in base64. */
-const MAX_FILE = 700 * 1024
 /** For all files of a delivery; Meta and the core wait some seconds longer for the answer. */
 const FILES_MS = 9000
 const CHECK_MS = 15 * 60_000
@@ -73,13 +70,15 @@ export function createNumber({ api, graph, phone, typing }: {
       content: { type: 'text', text: [caption, `[the file ${file.name} ${why}]`].filter(Boolean).join('\n') },
     })
     try {
-      const bytes = await graph.download(file.id, MAX_FILE, within)
-      if (!bytes) return left(`is larger than ${MAX_FILE / 1024} KB and was left out`)
-      const url = `data:${file.mime};base64,${Buffer.from(bytes).toString('base64')}`
+      const data = await graph.download(file.id, api.maxFileBytes, within)
+      if (!data) return left(`is larger than ${inWords(api.maxFileBytes)} and was left out`)
+      const url = await api.file({ name: file.name, type: file.mime, data })
       return { ...message, content: { ...message.content, url } }
     } catch (error) {
       if (signal.aborted) throw error
-      log.warn(`A file could not be fetched: ${(error as Error).message}`)
+      const { code, message: words } = error as Error & { code?: string }
+      if (code === 'too_large') return left(`is larger than ${inWords(api.maxFileBytes)} and was left out`)
+      log.warn(`A file could not be fetched: ${words}`)
       return left('could not be fetched')
     }
   }
@@ -165,6 +164,9 @@ export function createNumber({ api, graph, phone, typing }: {
     },
   }
 }
+
+const inWords = (bytes: number): string =>
+  bytes < 1024 ** 2 ? `${Math.floor(bytes / 1024)} KB` : `${Math.floor(bytes / 1024 ** 2)} MB`
 
 /** Ends early when the plugin stops. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {

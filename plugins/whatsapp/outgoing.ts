@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import type { Channel, OutgoingMedia, OutgoingText } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import { addressOf, isGroup } from './addresses.ts'
@@ -91,15 +90,15 @@ export function createOutgoing({ graph, chats, delivered, typing, isCalled, onRe
 
   async function media(message: OutgoingMedia): Promise<string> {
     const { request_id, chat_id, caption = '' } = message
-    if (message.media.source === 'url') {
-      const body = [caption, message.media.url].filter(Boolean).join('\n\n')
+    const { bytes } = message
+    if (message.media.source === 'url' || !bytes) {
+      const body = [caption, 'url' in message.media ? message.media.url : ''].filter(Boolean).join('\n\n')
       return await post(request_id, { chat_id }, text(body))
     }
-    const { data, filename = 'file' } = message.media
+    const { filename = 'file' } = message.media
     const mime = message.media.mime_type.split(';')[0]!.trim().toLowerCase()
     const kind = kindOf(mime)
     if (!kind) throw new PluginError('not_implemented', `WhatsApp takes no files of the type ${mime}`)
-    const bytes = Buffer.from(data, 'base64')
     if (bytes.length > kind.max) {
       throw new PluginError('not_implemented', `WhatsApp takes ${kind.type}s up to ${kind.max / MB} MB only`)
     }

@@ -220,15 +220,15 @@ describe('WhatsApp', () => {
         type: 'media',
         media_type: 'image',
         caption: 'look',
-        url: `data:image/jpeg;base64,${Buffer.from('picture').toString('base64')}`,
+        url: `data:image/jpeg;name=photo.jpg;base64,${Buffer.from('picture').toString('base64')}`,
       },
       {
         type: 'media',
         media_type: 'voice',
-        url: `data:audio/ogg;base64,${Buffer.from('OggS').toString('base64')}`,
+        url: `data:audio/ogg;name=audio.ogg;base64,${Buffer.from('OggS').toString('base64')}`,
       },
-      { type: 'text', text: 'here\n[the file plan.pdf is larger than 700 KB and was left out]' },
-      { type: 'text', text: '[the file liar.pdf is larger than 700 KB and was left out]' },
+      { type: 'text', text: 'here\n[the file plan.pdf is larger than 640 KB and was left out]' },
+      { type: 'text', text: '[the file liar.pdf is larger than 640 KB and was left out]' },
       { type: 'text', text: '[the file sticker.webp could not be fetched]' },
     ])
   })
