@@ -9,7 +9,7 @@ import hoodiecrow, { type ImapServer } from 'hoodiecrow-imap'
 import { SMTPServer } from 'smtp-server'
 import { type Probe, startProbe } from '../../server/plugins/conformance/probe.ts'
 import { currentRuntime } from '../../server/runtime/current.ts'
-import { field, idsIn, isAutomatic, isConfirmed, parseHeader } from './header.ts'
+import { field, idsIn, isAutomatic, isConfirmed, parseHeader, signerOf } from './header.ts'
 import { htmlToText, newText } from './text.ts'
 
 const RUN = process.versions.deno ? ['run', '-A', '--no-check', '--no-prompt'] : []
@@ -109,6 +109,7 @@ describe('e-mail', () => {
           smtp_host: '127.0.0.1',
           smtp_port: smtpPort,
           smtp_tls: 'none',
+          confirmed_by: 'mx.example.org',
           ...config,
         },
         secrets,
@@ -192,12 +193,43 @@ describe('e-mail', () => {
     const plugin = await start()
     await plugin.event('status')
     arrive(mail({ 'Message-ID': '<forged@x>' }, 'I am Ada', []))
-    arrive(mail({ 'Message-ID': '<below@x>' }, 'I am Ada', ['Authentication-Results: mx; dmarc=fail', VERIFIED]))
+    arrive(mail({ 'Message-ID': '<below@x>' }, 'I am Ada', [VERIFIED.replace('pass', 'fail'), VERIFIED]))
+    arrive(mail({ 'Message-ID': '<own@x>' }, 'I am Ada', [VERIFIED.replace('mx.', 'evil.')]))
     arrive(mail({ 'Message-ID': '<auto@x>', 'Auto-Submitted': 'auto-replied' }, 'I am away'))
     arrive(mail({ 'Message-ID': '<list@x>', 'List-Id': '<all.example.org>' }, 'To all'))
     arrive(mail({ 'Message-ID': '<real@x>', 'Subject': 'Real' }, 'It is me'))
     const message = await plugin.event('message_received')
     assert.equal(message?.message_id, 'real@x')
+  })
+
+  it('reads no mail while nobody told how its server signs, and says so', async () => {
+    const plugin = await start({ confirmed_by: '' })
+    assert.match((await plugin.event('status'))?.detail ?? '', /until "Confirmed by" is set/)
+  })
+
+  it('reads on behind a mail that makes no sense', { timeout: 60_000 }, async () => {
+    const plugin = await start()
+    await plugin.event('status')
+    arrive(mail({ 'Message-ID': '<undated@x>', 'Date': 'the day after tomorrow' }, 'when?'))
+    // Six bytes of the protocol for each of these, so that no line to the core takes it.
+    arrive(mail({ 'Message-ID': '<endless@x>' }, '\x01'.repeat(200_000)))
+    arrive(mail({ 'Message-ID': '<behind@x>' }, 'behind it'))
+    const behind = await plugin.event('message_received', ({ message_id }) => message_id === 'behind@x', 30_000)
+    assert.ok(behind, plugin.stderr())
+    assert.ok(plugin.events.some((event) => event.type === 'message_received' && event.message_id === 'undated@x'))
+    assert.ok(plugin.events.some((event) => event.type === 'log' && event.message.startsWith('A mail can not be read')))
+  })
+
+  it('goes on when it keeps as many threads as it may', async () => {
+    const state = new Map<string, unknown>()
+    for (let i = 0; i < 9998; i++) {
+      state.set(`thread:${(i % 16).toString(16)}${i}`, { subject: '', references: [], at: Date.now() - i * 1000 })
+    }
+    const plugin = await start({}, { state })
+    await plugin.event('status')
+    for (let i = 0; i < 4; i++) arrive(mail({ 'Message-ID': `<thread-${i}@x>` }, 'hello'))
+    const last = await plugin.event('message_received', ({ message_id }) => message_id === 'thread-3@x')
+    assert.ok(last, plugin.stderr())
   })
 
   it('gives files with a mail, and the text of one that has only HTML', async () => {
@@ -269,11 +301,45 @@ describe('a mail', () => {
     assert.equal(htmlToText('<a href="https://x.example/">here</a>'), 'here (https://x.example/)')
   })
 
-  it('is confirmed only by the topmost result, and for the domain that it names', () => {
-    const check = (...lines: string[]) => isConfirmed(parseHeader(lines.join('\r\n')), 'ada@example.org')
-    assert.ok(check('Authentication-Results: mx;\r\n dmarc=pass header.from=example.org'))
-    assert.ok(!check('Authentication-Results: mx; dmarc=pass header.from=evil.example'))
-    assert.ok(!check('Authentication-Results: mx; dmarc=none', 'Authentication-Results: y; dmarc=pass'))
+  it('is confirmed only by the topmost result of the server itself, and for the domain that it names', () => {
+    const from = 'From: ada@example.org'
+    const check = (lines: string[], server: string | undefined = 'mx') =>
+      isConfirmed(parseHeader([...lines, from].join('\r\n')), 'ada@example.org', server)
+    const by = (text: string): string => `Authentication-Results: ${text}`
+    assert.ok(check([by('MX;\r\n dmarc=pass header.from=example.org')]))
+    assert.ok(!check([by('mx; dmarc=pass header.from=evil.example')]))
+    assert.ok(!check([by('mx; dmarc=none'), by('mx; dmarc=pass')]))
+    assert.ok(!check([by('evil; dmarc=pass')]))
+    assert.ok(!isConfirmed(parseHeader([by('mx; dmarc=pass'), from].join('\r\n')), 'ada@example.org', undefined))
+    assert.ok(check([by('other; dkim=pass'), by('mx; dkim=fail; dmarc=pass (p=none) header.from=example.org')]))
+    assert.ok(check([by('a7.mx.example; dmarc=pass')], '*.mx.example') && !check([by('mx; dmarc=pass')], '*.x'))
+    assert.ok(check([by('spf=pass smtp.mailfrom=x; dmarc=pass')], '') && !check([by('mx; dmarc=pass')], ''))
+    assert.ok(!check([by('mx; dmarc=pass'), 'From: eve@evil.example']), 'one of two senders is confirmed')
+  })
+
+  it('is not confirmed by words that the sender chose', () => {
+    for (
+      const words of [
+        'spf=pass (domain of dmarc=pass@evil.example) smtp.mailfrom=dmarc=pass@evil.example',
+        'spf=pass (a (nested) ; dmarc=pass) smtp.mailfrom="x; dmarc=pass \\" ; dmarc=pass"',
+        'spf=pass (not closed; dmarc=pass header.from=example.org',
+      ]
+    ) {
+      for (const end of ['', '; dmarc=fail header.from=example.org']) {
+        const header = parseHeader(`Authentication-Results: mx; ${words}${end}\r\nFrom: ada@example.org`)
+        assert.ok(!isConfirmed(header, 'ada@example.org', 'mx'), words)
+      }
+    }
+  })
+
+  it('comes from a provider whose name for itself is known, or from none', () => {
+    assert.equal(signerOf('imap.gmail.com'), 'mx.google.com')
+    assert.equal(signerOf('outlook.office365.com'), '')
+    assert.equal(signerOf('imap.gmail.com.evil.example'), undefined)
+    assert.equal(signerOf('notgmail.com'), undefined)
+  })
+
+  it('from a program is told from one of a person', () => {
     assert.ok(isAutomatic(parseHeader('Precedence: bulk'), 'a@x') && !isAutomatic([], 'a@x'))
   })
 })

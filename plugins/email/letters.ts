@@ -61,7 +61,24 @@ export function createLetters(api: ChannelApi, settings: Settings) {
 
   async function remember(from: string, thread: string, subject: string, references: string[]): Promise<void> {
     const kept = references.length > REFERENCES ? [references[0]!, ...references.slice(1 - REFERENCES)] : references
-    await api.state.set(keyOf(from, thread), { subject, references: kept, at: Date.now() } satisfies Thread)
+    const known = { subject, references: kept, at: Date.now() } satisfies Thread
+    try {
+      await api.state.set(keyOf(from, thread), known)
+    } catch (error) {
+      if (!(error instanceof PluginError) || error.code !== 'too_many') throw error
+      // Anybody may write, and each begins a thread: the oldest give way.
+      await forget((threads) => threads.slice(0, Math.ceil(threads.length / 2)))
+      await api.state.set(keyOf(from, thread), known)
+    }
+  }
+
+  /** Forgets some of a sixteenth of all threads, the oldest first; all of them at once would be too much talk. */
+  async function forget(which: (threads: { key: string; at: number }[]) => { key: string }[]): Promise<void> {
+    const threads: { key: string; at: number }[] = []
+    for (const key of await api.state.list(`thread:${Math.floor(Math.random() * 16).toString(16)}`)) {
+      threads.push({ key, at: (await api.state.get<Thread>(key))?.at ?? 0 })
+    }
+    for (const { key } of which(threads.sort((a, b) => a.at - b.at))) await api.state.delete(key)
   }
 
   // The same request again is the same mail: its receiver sees one.
@@ -93,12 +110,7 @@ export function createLetters(api: ChannelApi, settings: Settings) {
     },
 
     /** Forgets threads in which nothing was said for long. */
-    async tidy(): Promise<void> {
-      for (const key of await api.state.list('thread:')) {
-        const thread = await api.state.get<Thread>(key)
-        if (thread && thread.at < Date.now() - KEPT_MS) await api.state.delete(key)
-      }
-    },
+    tidy: (): Promise<void> => forget((threads) => threads.filter(({ at }) => at < Date.now() - KEPT_MS)),
 
     /** Throws `PluginError` when the server refuses us. */
     async check(): Promise<void> {

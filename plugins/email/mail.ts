@@ -35,7 +35,11 @@ const MAX_FILE = 640 * 1024
 const MAX_TEXT = 256 * 1024
 
 /** Reads the parts of a mail that matter; throws what the connection throws. */
-export async function readMail(client: ImapFlow, message: FetchMessageObject, mailbox: string): Promise<Mail> {
+export async function readMail(
+  client: ImapFlow,
+  message: FetchMessageObject,
+  { mailbox, signer }: { mailbox: string; signer: string | undefined },
+): Promise<Mail> {
   const header = parseHeader(new TextDecoder().decode(message.headers ?? new Uint8Array()))
   const { envelope } = message
   const sender = envelope?.from?.[0]
@@ -62,10 +66,16 @@ export async function readMail(client: ImapFlow, message: FetchMessageObject, ma
     text: newText(body?.type === 'text/html' ? htmlToText(raw) : raw),
     files,
     tooLarge,
-    date: envelope?.date ? new Date(envelope.date) : undefined,
+    date: dateOf(envelope?.date),
     automatic: isAutomatic(header, from),
-    confirmed: isConfirmed(header, from),
+    confirmed: isConfirmed(header, from, signer),
   }
+}
+
+/** Undefined for what the sender's program made no date of. */
+function dateOf(given: Date | string | undefined): Date | undefined {
+  const date = new Date(given ?? NaN)
+  return date.getFullYear() >= 0 && date.getFullYear() <= 9999 ? date : undefined
 }
 
 function leaves(part: MessageStructureObject): MessageStructureObject[] {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FetchMessageObject, ImapFlow } from 'imapflow'
 import type { ChannelApi } from '../sdk/channel.ts'
+import { OutputClosed } from '../sdk/stdio.ts'
 import { type Mail, QUERY, readMail } from './mail.ts'
 import type { Settings } from './settings.ts'
 
@@ -8,6 +9,10 @@ import type { Settings } from './settings.ts'
 const LOOK_MS = 4 * 60_000
 const MAX_PAUSE_MS = 60_000
 const BATCH = 50
+/** At a mail that makes trouble, until it is left out: nothing after it would ever be read. */
+const TRIES = 3
+
+const UNPROVED = 'No mail is read until "Confirmed by" is set: the name with which your mail server signs'
 
 type Seen = { validity: string; uid: number }
 
@@ -25,6 +30,19 @@ export async function followMailbox(
   },
 ): Promise<void> {
   let pause = 1000
+  let tries = 0
+  const unproved = settings.senderCheck === 'dmarc' && settings.signer === undefined
+
+  async function handle(client: ImapFlow, message: FetchMessageObject, mailbox: string): Promise<void> {
+    try {
+      await take(await readMail(client, message, { mailbox, signer: settings.signer }))
+    } catch (error) {
+      if (api.signal.aborted || error instanceof OutputClosed || !client.usable || ++tries < TRIES) throw error
+      api.log.error(`A mail can not be read and is left out: ${(error as Error).message}`, { uid: message.uid })
+    }
+    tries = 0
+  }
+
   while (!api.signal.aborted) {
     const client = connection(settings)
     const lost = new Promise<Error | undefined>((resolve) => {
@@ -38,7 +56,7 @@ export async function followMailbox(
       const mailbox = await client.mailboxOpen(settings.folder, { readOnly: true })
       pause = 1000
       onState(true)
-      api.status(true, { identity: settings.address })
+      api.status(true, { identity: settings.address, ...(unproved ? { detail: UNPROVED } : {}) })
       const validity = String(mailbox.uidValidity)
       let seen = await startFrom(api, validity, mailbox.uidNext)
       let over = false
@@ -49,7 +67,7 @@ export async function followMailbox(
           const mails = await newMails(client, seen.uid)
           found = mails.length > 0
           for (const message of mails) {
-            await take(await readMail(client, message, `${settings.address}-${validity}`))
+            await handle(client, message, `${settings.address}-${validity}`)
             seen = { validity, uid: message.uid }
             await api.state.set('seen', seen)
           }

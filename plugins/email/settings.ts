@@ -1,3 +1,5 @@
+import { signerOf } from './header.ts'
+
 /** How a connection is protected. */
 export type Tls = 'tls' | 'starttls' | 'none'
 
@@ -11,6 +13,8 @@ export type Settings = {
   smtp: { host: string; port: number; tls: Tls }
   folder: string
   senderCheck: 'dmarc' | 'none'
+  /** The name with which the receiving server says who is confirmed; undefined while nobody told it. */
+  signer: string | undefined
 }
 
 /** From what the core sent; it has checked them against the schema. */
@@ -29,5 +33,6 @@ export function settingsOf(config: Record<string, unknown>, secrets: Record<stri
     smtp: { host: text('smtp_host'), port: port('smtp_port', 465), tls: text('smtp_tls', 'tls') as Tls },
     folder: text('folder', 'INBOX'),
     senderCheck: text('sender_check', 'dmarc') as Settings['senderCheck'],
+    signer: text('confirmed_by').toLowerCase() || signerOf(text('imap_host')),
   }
 }

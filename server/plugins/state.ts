@@ -4,7 +4,8 @@ import type { PluginStore } from './store.ts'
 export type StateEvent = Extract<CapabilityEvent, { type: 'state_get' | 'state_set' | 'state_delete' | 'state_list' }>
 
 const MAX_VALUE = 256 * 1024
-const MAX_KEYS = 10_000
+/** Keys that one plugin may have. */
+export const MAX_KEYS = 10_000
 const LISTED = 1000
 
 /** The small store that the server keeps for a plugin: what it answers to one request. */

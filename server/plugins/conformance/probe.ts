@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { type ParsedLine, parseEvent } from '../../../shared/plugin-protocol.ts'
 import type { Child, Runtime } from '../../runtime/port.ts'
+import { MAX_KEYS } from '../state.ts'
 
 /** Anything that is written to a plugin: what it makes of nonsense is tested too. */
 export type Sent = Record<string, unknown>
@@ -170,6 +171,9 @@ function stateAnswer(state: Map<string, unknown>, event: Event): Sent | undefine
     case 'state_get':
       return { type: 'state_ok', request_id: event.request_id, value: state.get(event.key) ?? null }
     case 'state_set':
+      if (state.size >= MAX_KEYS && !state.has(event.key)) {
+        return { type: 'state_failed', request_id: event.request_id, code: 'too_many', message: 'There are too many' }
+      }
       state.set(event.key, event.value)
       return { type: 'state_ok', request_id: event.request_id }
     case 'state_delete':
