@@ -16,11 +16,16 @@ export type AnsweringUpstream = {
 
 const PIECES = 16
 
+export type AnswerStep = 'asked' | 'midway' | 'answered'
+
 /**
  * A chat-completions server that streams a different answer each time it is asked, one piece every `gapMs`, and keeps
- * count of how often each question was answered to its end.
+ * count of how often each question was answered to its end. `at` hears of each step.
  */
-export async function startAnsweringUpstream(gapMs: number): Promise<AnsweringUpstream> {
+export async function startAnsweringUpstream(
+  gapMs: number,
+  at: (step: AnswerStep) => void = () => {},
+): Promise<AnsweringUpstream> {
   const asked = new Map<string, Asked[]>()
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -35,15 +40,17 @@ export async function startAnsweringUpstream(gapMs: number): Promise<AnsweringUp
     const entry: Asked = { answer: pieces.join(''), completed: false }
     tries.push(entry)
     asked.set(question, tries)
+    at('asked')
 
     const voice = chatVoice(body)
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write(voice.start())
     const timer = setInterval(() => {
       const piece = pieces.shift()
+      if (pieces.length === PIECES / 2) at('midway')
       if (piece !== undefined) return void response.write(voice.text(piece))
       clearInterval(timer)
-      response.end(voice.finish(false, PIECES))
+      response.end(voice.finish(false, PIECES), () => at('answered'))
     }, gapMs)
     response.on('close', () => {
       clearInterval(timer)

@@ -17,9 +17,9 @@ defineChannel({
 
     async function take(): Promise<void> {
       const { updates } = await post<{ updates: Update[] }>('/updates', { pid: process.pid })
-      for (const { number, chat_id, text } of updates) {
+      for (const { id, chat_id, text } of updates) {
         await api.received({
-          message_id: `u${number}`,
+          message_id: id,
           chat_id,
           sender: { id: chat_id },
           content: { type: 'text', text },
