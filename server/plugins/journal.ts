@@ -53,6 +53,8 @@ export function createJournal({ name, log, now }: { name: string; log: Log; now:
 
   return {
     hide: (secret: string): void => redactor.hide(secret),
+    /** The text without what was hidden. */
+    redact: (text: string): string => redactor.text(text),
 
     /** Something that the plugin wrote. */
     line(level: Level, text: string): void {

@@ -104,7 +104,9 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     const { config: own, secrets } = config.resolve(spec)
     const program = { command: channel?.command, args: channel?.args, env: channel?.env }
     const address = manifest?.routes.length ? publicUrl(spec) : null
-    return canonicalJson({ manifest, folder, restart, program, own, secrets, address })
+    // Installed again, it may be other code behind the same manifest.
+    const installed = specs.find(({ name }) => name === spec.plugin)?.stored?.installed?.at
+    return canonicalJson({ manifest, folder, installed, restart, program, own, secrets, address })
   }
 
   /** Starts what should run and does not, stops what should not, starts anew what runs with old settings. */

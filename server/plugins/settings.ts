@@ -8,6 +8,9 @@ import { ownSettings, type Spec } from './specs.ts'
 /** The settings and secrets that a plugin is started with. */
 export type Resolved = { config: Record<string, unknown>; secrets: Record<string, string> }
 
+/** Also the secrets that were sealed with a key that is not this server's. */
+type WithLocked = Resolved & { locked: string[] }
+
 const checks = new WeakMap<object, ReturnType<typeof compileSchema>>()
 
 /**
@@ -15,13 +18,18 @@ const checks = new WeakMap<object, ReturnType<typeof compileSchema>>()
  * counts more than what was set through the API.
  */
 export function createSettings({ secrets }: { secrets: Secrets }) {
-  function resolve(spec: Pick<Spec, 'manifest' | 'channel' | 'stored'>): Resolved {
+  function resolve(spec: Pick<Spec, 'manifest' | 'channel' | 'stored'>): WithLocked {
     const { manifest, stored } = spec
-    if (!manifest) return { config: {}, secrets: {} }
+    if (!manifest) return { config: {}, secrets: {}, locked: [] }
     const names = new Set(manifest.secrets.map(({ name }) => name))
-    const values: Resolved = { config: withDefaults(manifest, stored?.config ?? {}), secrets: {} }
+    const values: WithLocked = { config: withDefaults(manifest, stored?.config ?? {}), secrets: {}, locked: [] }
     for (const [name, sealed] of Object.entries(stored?.secrets ?? {})) {
-      if (names.has(name)) values.secrets[name] = secrets.open(sealed)
+      if (!names.has(name)) continue
+      try {
+        values.secrets[name] = secrets.open(sealed)
+      } catch {
+        values.locked.push(name)
+      }
     }
     for (const [name, value] of Object.entries(ownSettings(spec))) {
       if (names.has(name)) values.secrets[name] = String(value)
@@ -31,7 +39,11 @@ export function createSettings({ secrets }: { secrets: Secrets }) {
   }
 
   return {
-    resolve,
+    /** Never throws: what can't be opened is told by `problems`. */
+    resolve(spec: Pick<Spec, 'manifest' | 'channel' | 'stored'>): Resolved {
+      const { config, secrets } = resolve(spec)
+      return { config, secrets }
+    },
 
     /** What is missing or wrong, in words; empty when it can be started. */
     async problems(spec: Pick<Spec, 'manifest' | 'channel' | 'stored'>): Promise<string[]> {
@@ -41,9 +53,14 @@ export function createSettings({ secrets }: { secrets: Secrets }) {
       const wrong = (await check(manifest, given.config)).map(({ pointer, message }) =>
         `${pointer.slice(1).replaceAll('/', '.') || 'settings'}: ${message}`
       )
+      const locked = given.locked.filter((name) => given.secrets[name] === undefined)
       const missing = manifest.secrets.filter(({ name, required }) => required && !given.secrets[name])
-        .map(({ name }) => `${name}: is missing`)
-      return [...wrong, ...missing]
+        .filter(({ name }) => !locked.includes(name))
+      return [
+        ...wrong,
+        ...missing.map(({ name }) => `${name}: is missing`),
+        ...locked.map((name) => `${name}: can't be opened with this server's key; set it again`),
+      ]
     },
 
     /** For the form; secrets are only told to be there. */

@@ -12,6 +12,7 @@ import { createCapabilities } from './capabilities.ts'
 import { createEventQueue, type EventQueue } from './event-queue.ts'
 import { type Gateway, GatewayError, type GatewayNews, type Ready, type Status } from './gateway.ts'
 import type { Journal } from './journal.ts'
+import { presentable } from './presentable.ts'
 import type { PluginProcess, Received } from './process.ts'
 import { createRequests } from './requests.ts'
 import type { StateEvent } from './state.ts'
@@ -154,8 +155,9 @@ export function createUnit(deps: {
     wait: queue.push(event),
   })
 
-  function receive(event: FromPlugin, run: Run): Received {
+  function receive(said: FromPlugin, run: Run): Received {
     counters.events++
+    const event = presentable(said, journal.redact)
     switch (event.type) {
       case 'command_ok':
       case 'command_error': {

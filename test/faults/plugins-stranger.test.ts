@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, describe, it } from 'node:test'
@@ -83,5 +83,85 @@ describe('a plugin of a stranger', { timeout: 120_000 }, () => {
     await app.accept()
     const denied = await until(async () => (await app.get()).incidents.find(({ kind }) => kind === 'denied'))
     assert.match(denied.message, /tried to read \/etc\/hostname: refused/)
+  })
+
+  it('puts its secret into no status and no error that others see', async () => {
+    const app = await withPlugin({
+      runtime: 'node',
+      tools: [],
+      protocol: 'gatehouse.v1',
+      channels: ['stranger'],
+      secrets: [{ name: 'token', label: 'Token' }],
+    }, () => `
+      console.log('{"type":"ready","gateway":"stranger","version":"v1alpha1"}')
+      process.stdin.once('data', (line) => {
+        const { token } = JSON.parse(String(line).split('\\n')[0]).secrets
+        const tell = (record) => console.log(JSON.stringify(record))
+        tell({ type: 'status', connected: false, identity: 'bot ' + token, detail: 'https://api/bot' + token + '/getMe failed' })
+        tell({ type: 'error', code: 'odd', message: 'tried ' + token, fatal: false })
+        tell({ type: 'shutdown', reason: 'done' })
+      })
+    `)
+    await app.json('/api/plugins/stranger/config', { method: 'PUT', json: { secrets: { token: 'S3CRETTOKEN-42' } } })
+    await app.accept()
+    const seen = await until(async () => {
+      const text = JSON.stringify([await app.get(), await app.json('/api/plugins')])
+      return /tried/.test(text) && /getMe/.test(text) && text
+    }, 'what it said of itself')
+    assert.ok(!seen.includes('S3CRETTOKEN'), seen)
+    assert.match(seen, /\[redacted\]/)
+  })
+})
+
+describe('plugins of one home', { timeout: 120_000 }, () => {
+  it('start although the secret of another was sealed with a key that is gone', async () => {
+    const home = await homeWith({ plugins: QUICK })
+    const secrets = [{ name: 'token', label: 'Token', required: true }]
+    await writePlugin(join(home, 'plugins', 'a-sealed'), { id: 'a-sealed', name: 'Sealed', secrets })
+    await writePlugin(join(home, 'plugins', 'b-other'), { id: 'b-other', name: 'Other' })
+    const started = async () => {
+      const app = await testApp({ home, env: { PATH: process.env.PATH! } })
+      const get = async (name: string) => (await app.json<{ plugin: PluginDetail }>(`/api/plugins/${name}`)).plugin
+      const isReady = (name: string) => until(async () => (await get(name)).state === 'ready', `${name} to be ready`)
+      return { ...app, get, isReady }
+    }
+    const before = await started()
+    await before.json('/api/plugins/a-sealed/config', { method: 'PUT', json: { secrets: { token: 'S3CRETTOKEN-42' } } })
+    for (const name of ['a-sealed', 'b-other']) {
+      const { surface_hash } = await before.get(name)
+      await before.json(`/api/plugins/${name}/enable`, { json: { surface_hash } })
+      await before.isReady(name)
+    }
+    await before.stop()
+    await rm(join(home, 'secret.key'))
+    const after = await started()
+    opened.push(after)
+    await after.isReady('b-other')
+    assert.match((await after.get('a-sealed')).problem!, /token: can't be opened with this server's key; set it again/)
+  })
+
+  it('run the code that was installed last, also when its manifest says the same', async () => {
+    const home = await homeWith({ plugins: QUICK })
+    const source = await writePlugin(join(home, 'source'), { tools: [] })
+    const code = (answer: string) => `
+      console.log('{"type":"ready","gateway":"capable","version":"v1alpha1"}')
+      console.error('this is ${answer}')
+      process.stdin.on('data', () => {}).on('end', () => process.exit())
+    `
+    const app = await testApp({ home, env: { PATH: process.env.PATH! } })
+    opened.push(app)
+    const said = (pattern: RegExp) =>
+      until(async () => {
+        const { lines } = await app.json<{ lines: { text: string }[] }>('/api/plugins/capable/logs')
+        return lines.some(({ text }) => pattern.test(text))
+      }, `the log to say ${pattern}`)
+    await writeFile(join(source, 'main.mjs'), code('the first'))
+    await app.json('/api/plugins/install', { json: { folder: source }, status: 201 })
+    const { plugin } = await app.json<{ plugin: PluginDetail }>('/api/plugins/capable')
+    await app.json('/api/plugins/capable/enable', { json: { surface_hash: plugin.surface_hash } })
+    await said(/this is the first/)
+    await writeFile(join(source, 'main.mjs'), code('the second'))
+    await app.json('/api/plugins/install', { json: { folder: source }, status: 201 })
+    await said(/this is the second/)
   })
 })
