@@ -229,6 +229,18 @@ describe('a file that a plugin names by its path', () => {
     await end()
   })
 
+  it('that its platform finds too large is told of by its name', async () => {
+    const { home, chat } = await begin()
+    await mkdir(join(home, 'workspace'), { recursive: true })
+    await writeFile(join(home, 'workspace', 'film.mp4'), randomBytes(100))
+    chat.before((body) => {
+      if (body.type === 'send_media') throw new GatewayError('too_large', 'at most 10 bytes')
+    })
+    await chat.say(`Look: [FILE:${join(home, 'workspace', 'film.mp4')}]`)
+    await answered(chat, 2)
+    assert.equal(chat.texts()[1], '📎 film.mp4 (too large for this channel)')
+  })
+
   it('is sent by path when it is large, again from the same place, and the copy then goes', async () => {
     const { home, chat, data, end } = await withFolder()
     await mkdir(join(home, 'workspace'), { recursive: true })

@@ -170,7 +170,7 @@ describe('Discord', () => {
     assert.deepEqual((await took(`${DIRECT}/${number}`))?.content, {
       type: 'media',
       media_type: 'image',
-      url: `data:image/png;base64,${Buffer.from('picture').toString('base64')}`,
+      url: `data:image/png;name=cat.png;base64,${Buffer.from('picture').toString('base64')}`,
       caption: 'look',
     })
     assert.deepEqual((await took(`${DIRECT}/${number}#2`))?.content, {

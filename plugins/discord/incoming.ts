@@ -1,12 +1,10 @@
-import { Buffer } from 'node:buffer'
 import { type APIAttachment, MessageFlags, MessageType } from '@discordjs/core'
 import type { ChannelApi, Incoming } from '../sdk/channel.ts'
+import { PluginError } from '../sdk/errors.ts'
 import type { Channels, Message } from './channels.ts'
 import { messageId } from './ids.ts'
 
-/** With the rest of its line, and in base64, a file has to fit into 1 MiB. */
-const MAX_FILE = 640 * 1024
-const FETCH_MS = 30_000
+const FETCH_MS = 120_000
 
 /** Who we are: our number, and the roles that Discord made for us on servers, which people mention by mistake. */
 export type Self = { id: string; name: string; roles: Set<string> }
@@ -14,17 +12,16 @@ export type Self = { id: string; name: string; roles: Set<string> }
 /** Tells the core of what people write. */
 export function createIncoming({ channel, channels, self }: { channel: ChannelApi; channels: Channels; self: Self }) {
   async function fileOf({ url, size, content_type, filename }: APIAttachment) {
-    const large = `[the file ${filename} is larger than ${MAX_FILE / 1024} KB and was left out]`
-    if (size > MAX_FILE) return { problem: large }
+    const max = channel.maxFileBytes
+    const large = `[the file ${filename} is larger than ${Math.floor(max / 1024)} KB and was left out]`
+    if (size > max) return { problem: large }
     try {
       const signal = AbortSignal.any([channel.signal, AbortSignal.timeout(FETCH_MS)])
       const response = await fetch(url, { signal })
-      if (!response.ok) throw new Error(`status ${response.status}`)
-      const bytes = new Uint8Array(await response.arrayBuffer())
-      if (bytes.length > MAX_FILE) return { problem: large }
-      const type = content_type?.replace(/[^\w./+-].*$/, '') || 'application/octet-stream'
-      return { url: `data:${type};base64,${Buffer.from(bytes).toString('base64')}` }
+      if (!response.ok || !response.body) throw new Error(`status ${response.status}`)
+      return { url: await channel.file({ name: filename, type: content_type ?? '', data: response.body }) }
     } catch (error) {
+      if (error instanceof PluginError && error.code === 'too_large') return { problem: large }
       channel.log.warn('A file could not be fetched', { reason: (error as Error).name })
       return { problem: `[the file ${filename} could not be fetched]` }
     }

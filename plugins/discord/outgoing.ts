@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import {
   type API,
@@ -68,7 +67,7 @@ export function createOutgoing(api: API): Pick<Required<Channel>, 'send' | 'edit
     },
 
     async media(message) {
-      const { media, caption = '', request_id } = message
+      const { media, bytes, caption = '', request_id } = message
       const channel = channelOf(message)
       // Discord shows the picture behind an address by itself.
       const words = media.source === 'url' ? [caption, media.url].filter(Boolean).join('\n') : caption
@@ -76,11 +75,11 @@ export function createOutgoing(api: API): Pick<Required<Channel>, 'send' | 'edit
       const first = short ? words : media.source === 'url' ? media.url : ''
       const id = await post(channel, {
         ...(first ? { content: first } : {}),
-        ...(media.source === 'base64'
+        ...(bytes !== undefined
           ? {
             files: [{
               name: media.filename ?? `file.${extensionOf(media.mime_type)}`,
-              data: Buffer.from(media.data, 'base64'),
+              data: bytes,
               contentType: media.mime_type,
             }],
           }

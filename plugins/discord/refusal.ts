@@ -7,6 +7,7 @@ export const PATIENCE_MS = 2000
 /** `RESTJSONErrorCodes` of Discord. */
 const UNKNOWN_CHANNEL = 10003
 const UNKNOWN_MESSAGE = 10008
+const TOO_LARGE = 40005
 
 export const isRefusedToken = (error: unknown): boolean => error instanceof DiscordAPIError && error.status === 401
 
@@ -34,5 +35,6 @@ function codeOf({ status, code }: DiscordAPIError): string {
   if (code === UNKNOWN_MESSAGE) return 'message_not_found'
   if (status === 404 || code === UNKNOWN_CHANNEL) return 'chat_not_found'
   if (status === 403) return 'forbidden'
+  if (status === 413 || code === TOO_LARGE) return 'too_large'
   return 'invalid_request'
 }

@@ -8,11 +8,13 @@ export type MatrixApi = {
     options?: { body?: unknown; query?: Record<string, string | undefined>; timeoutMs?: number },
   ): Promise<T>
   /** The bytes of a file; undefined when it has more than `max`. */
-  download(path: string, max: number): Promise<Uint8Array | undefined>
+  download(path: string): Promise<AsyncIterable<Uint8Array>>
   upload(bytes: Uint8Array, type: string, name: string): Promise<string>
 }
 
 const TIMEOUT_MS = 30_000
+/** For a whole file, in either direction. */
+const FILE_MS = 120_000
 
 /** Joins the parts of a path, which may hold any character. */
 export const path = (strings: TemplateStringsArray, ...values: string[]): string =>
@@ -58,14 +60,10 @@ export function createApi({ homeserver, token, signal }: {
       return await response.json() as T
     },
 
-    async download(path, max) {
-      const response = await request(path, { method: 'GET' })
-      if (Number(response.headers.get('content-length') ?? 0) > max) {
-        await response.body?.cancel()
-        return undefined
-      }
-      const bytes = new Uint8Array(await response.arrayBuffer())
-      return bytes.length > max ? undefined : bytes
+    async download(path) {
+      const { body } = await request(path, { method: 'GET' }, FILE_MS)
+      if (!body) throw new PluginError('platform_error', 'the answer has no body')
+      return body
     },
 
     async upload(bytes, type, name) {
@@ -73,7 +71,7 @@ export function createApi({ homeserver, token, signal }: {
         method: 'POST',
         headers: { 'content-type': type },
         body: bytes as Uint8Array<ArrayBuffer>,
-      })
+      }, FILE_MS)
       return (await response.json() as { content_uri: string }).content_uri
     },
   }
@@ -88,7 +86,7 @@ const CODES: Record<string, string> = {
   M_LIMIT_EXCEEDED: 'rate_limited',
   M_FORBIDDEN: 'forbidden',
   M_NOT_FOUND: 'chat_not_found',
-  M_TOO_LARGE: 'invalid_request',
+  M_TOO_LARGE: 'too_large',
   M_BAD_JSON: 'invalid_request',
   M_INVALID_PARAM: 'invalid_request',
 }

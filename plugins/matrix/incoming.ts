@@ -1,13 +1,10 @@
-import { Buffer } from 'node:buffer'
 import type { MessageContent } from '../../shared/gateway-protocol.ts'
+import { PluginError } from '../sdk/errors.ts'
 import type { ChannelApi } from '../sdk/channel.ts'
 import { type MatrixApi, path } from './api.ts'
 import type { RoomEvent } from './events.ts'
 import type { Rooms } from './rooms.ts'
 import type { Self } from './self.ts'
-
-/** With the rest of its line, and in base64, a file has to fit into 1 MiB. */
-const MAX_FILE = 640 * 1024
 
 const KINDS: Record<string, string> = {
   'm.image': 'image',
@@ -25,16 +22,19 @@ export function createIncoming({ channel, api, rooms, self }: {
 }) {
   const warned = new Set<string>()
 
-  async function fileOf({ url = '', info }: RoomEvent['content']): Promise<{ url?: string; problem?: string }> {
+  async function fileOf(
+    { url = '', info, filename, body = 'file' }: RoomEvent['content'],
+  ): Promise<{ url?: string; problem?: string }> {
     const [, server, id] = /^mxc:\/\/([^/]+)\/([^/]+)$/.exec(url) ?? []
     if (!server || !id) return { problem: 'a file without an address' }
-    if ((info?.size ?? 0) > MAX_FILE) return { problem: `a file larger than ${MAX_FILE / 1024} KB was left out` }
+    const max = channel.maxFileBytes
+    const problem = `a file larger than ${Math.floor(max / 1024)} KB was left out`
+    if ((info?.size ?? 0) > max) return { problem }
     try {
-      const bytes = await api.download(path`client/v1/media/download/${server}/${id}`, MAX_FILE)
-      if (!bytes) return { problem: `a file larger than ${MAX_FILE / 1024} KB was left out` }
-      const type = info?.mimetype?.replace(/[^\w./+-]/g, '') || 'application/octet-stream'
-      return { url: `data:${type};base64,${Buffer.from(bytes).toString('base64')}` }
+      const data = await api.download(path`client/v1/media/download/${server}/${id}`)
+      return { url: await channel.file({ name: filename ?? body, type: info?.mimetype ?? '', data }) }
     } catch (error) {
+      if (error instanceof PluginError && error.code === 'too_large') return { problem }
       return { problem: `a file could not be fetched: ${(error as Error).message}` }
     }
   }

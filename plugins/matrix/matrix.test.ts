@@ -189,7 +189,7 @@ describe('Matrix', () => {
     assert.deepEqual((await took('image'))?.content, {
       type: 'media',
       media_type: 'image',
-      url: `data:image/png;base64,${Buffer.from('picture').toString('base64')}`,
+      url: `data:image/png;name=cat.png;base64,${Buffer.from('picture').toString('base64')}`,
       caption: 'look',
     })
     const left = (await took('document'))?.content

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import type { Channel } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import { type MatrixApi, path } from './api.ts'
@@ -53,13 +52,12 @@ export function createOutgoing({ api, rooms, self }: { api: MatrixApi; rooms: Ro
       await api.call('PUT', path`client/v3/rooms/${chat_id}/redact/${message_id}/${request_id}`, { body: {} })
     },
 
-    async media({ chat_id, request_id, media, caption = '', thread_id }) {
+    async media({ chat_id, request_id, media, bytes, caption = '', thread_id }) {
       // A server takes files, no addresses.
-      if (media.source === 'url') {
+      if (bytes === undefined) {
         const content = text([caption, media.url].filter(Boolean).join('\n\n'))
         return await put(chat_id, request_id, { ...content, ...relation(undefined, thread_id) })
       }
-      const bytes = Buffer.from(media.data, 'base64')
       const name = media.filename ?? 'file'
       const url = await api.upload(bytes, media.mime_type, name)
       return await put(chat_id, request_id, {

@@ -21,12 +21,7 @@ export type OutgoingText = Target & {
   inline_keyboard?: InlineKeyboard | undefined
 }
 
-export type OutgoingMedia = Target & {
-  media: PlatformMedia
-  /** The file itself; undefined when `media` is an address. */
-  bytes?: Uint8Array | undefined
-  caption?: string | undefined
-}
+export type OutgoingMedia = Target & PlatformMedia & { caption?: string | undefined }
 
 /**
  * What a channel can do, over one connection to its platform. Each throws `PluginError` when the platform refuses.

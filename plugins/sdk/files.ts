@@ -21,8 +21,11 @@ export type IncomingFile = {
   data: Uint8Array | AsyncIterable<Uint8Array>
 }
 
-/** A file as a command to a platform carries it: an address, or its bytes in base64. */
-export type PlatformMedia = Exclude<MediaPayload, { source: 'file' }>
+type Of<Source extends MediaPayload['source']> = Extract<MediaPayload, { source: Source }>
+/** A file as a command to a platform carries it: an address without `bytes`, or the file itself. */
+export type PlatformMedia =
+  | { media: Of<'url'>; bytes?: undefined }
+  | { media: Of<'base64'>; bytes: Uint8Array }
 
 export type Files = ReturnType<typeof createFiles>
 
@@ -74,8 +77,8 @@ export function createFiles({ dataDir, maxBytes = USUAL_BYTES }: {
         : throughFolder(dataDir, file),
 
     /** What a command carries, with its bytes where it is more than an address. */
-    async take(media: MediaPayload): Promise<{ media: PlatformMedia; bytes: Uint8Array | undefined }> {
-      if (media.source === 'url') return { media, bytes: undefined }
+    async take(media: MediaPayload): Promise<PlatformMedia> {
+      if (media.source === 'url') return { media }
       if (media.source === 'base64') return { media, bytes: Buffer.from(media.data, 'base64') }
       const { path, mime_type, filename } = media
       const bytes = await readFile(path).catch((cause: unknown) => {
@@ -84,7 +87,7 @@ export function createFiles({ dataDir, maxBytes = USUAL_BYTES }: {
       // Base64 of a large file is made for those only who ask for it.
       const data = { get: () => bytes.toString('base64'), enumerable: true }
       const inline = Object.defineProperty({ source: 'base64', mime_type, filename }, 'data', data)
-      return { media: inline as PlatformMedia, bytes }
+      return { media: inline as Of<'base64'>, bytes }
     },
   }
 }

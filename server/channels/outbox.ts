@@ -17,7 +17,16 @@ const LAST_RETRY_MS = 300_000
 const SEND_MS = 30_000
 const SEND_MEDIA_MS = 180_000
 /** Nothing becomes better by sending it again. */
-const FINAL = new Set(['invalid_request', 'unauthorized', 'chat_not_found', 'message_not_found', 'forbidden'])
+const FINAL = new Set([
+  'invalid_request',
+  'too_large',
+  'unauthorized',
+  'chat_not_found',
+  'message_not_found',
+  'forbidden',
+])
+/** The platform takes no such file. */
+const WITHOUT_FILE = new Set(['not_implemented', 'too_large'])
 /** The plugin, not the message: tried again without counting. */
 const DOWN = new Set(['gone', 'back_pressure', 'not_connected'])
 
@@ -153,8 +162,9 @@ export function createOutbox(deps: {
     }
     activity.failed(row.channel, words)
     // The file can't go this way; its name can.
-    if (row.kind === 'media' && code === 'not_implemented' && row.body.attachment) {
-      const text = [row.body.text, `📎 ${row.body.attachment.filename}`].filter(Boolean).join('\n')
+    if (row.kind === 'media' && WITHOUT_FILE.has(code) && row.body.attachment) {
+      const why = code === 'too_large' ? ' (too large for this channel)' : ''
+      const text = [row.body.text, `📎 ${row.body.attachment.filename}${why}`].filter(Boolean).join('\n')
       await store.update(row.id, { kind: 'send', body: { text }, error: words })
       return
     }
