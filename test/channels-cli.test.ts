@@ -46,6 +46,12 @@ describe('cli: channels', () => {
     assert.match(await gatehouse('channels', 'where', 'telegram', '9'), /^drop: this person is blocked/)
   })
 
+  it('shows what an id hides, so that nobody is taken for another', async () => {
+    await chat.say({ text: 'Hello', from: '\u200b9', name: 'Ada' })
+    await until(() => chat.texts('\u200b9'), (texts) => texts.length > 0)
+    assert.match(await gatehouse('pairings'), /Ada +\\u\{200b\}9 +pending/)
+  })
+
   it('sends into a chat, and sends a dead letter again', async () => {
     chat.before((body) => {
       if (body.type === 'send_message') throw new GatewayError('chat_not_found', 'gone')

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, it } from 'node:test'
-import { clean, createCleaner, safeJson } from '../server/cli/clean.ts'
+import { clean, createCleaner, safeJson, visible } from '../server/cli/clean.ts'
 import { commands, findCommand } from '../server/cli/commands.ts'
 import { findTarget } from '../server/cli/target.ts'
 import { writeRunFile } from '../server/cli/run-file.ts'
@@ -367,6 +367,9 @@ describe('cli: parts', () => {
   it('text that would steer a terminal is taken out, also when it comes in pieces', () => {
     assert.equal(clean('a\x1b[1;31mb\x1b]8;;http://x\x07c\x1bPq#0\x1b\\d\x07\x00\re\nf\tg'), 'abcde\nf\tg')
     assert.equal(clean('\x1b]0;no end\nnext line'), '\nnext line')
+    assert.equal(visible('7\u202e7 \u200b\x1b'), '7\\u{202e}7 \\u{200b}\\u{1b}')
+    assert.equal(visible(' 77 '), '\\u{20}77\\u{20}')
+    assert.equal(visible('@ada:example.org Ünï'), '@ada:example.org Ünï')
     assert.equal(clean('naïve 日本 👋🏽 \u200d'), 'naïve 日本 👋🏽 \u200d')
     for (const pieces of [['a\x1b', '[31mb'], ['a\x1b[3', '1mb'], ['a\x1b]0;ti', 'tle\x07b'], ['a', '\x1b[31', 'mb']]) {
       const next = createCleaner()

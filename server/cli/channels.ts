@@ -7,12 +7,13 @@ import type {
   OutboxEntry,
   RouteTestResult,
 } from '../../shared/channels.ts'
-import { cleanLine } from './clean.ts'
+import { cleanLine, visible } from './clean.ts'
 import { type Command, type Context, text } from './command.ts'
 import { usage } from './exit-codes.ts'
 import { shorten, when } from './output.ts'
 
 const LOOK_MS = 1000
+const LONGEST_ID = 48
 
 const pathOf = (name = ''): string => `/api/channels/${encodeURIComponent(name)}`
 
@@ -88,7 +89,7 @@ export const channelCommands: Command[] = [
         const people = answer.people.map((row) => [
           row.channel,
           'person',
-          row.person_id,
+          shorten(visible(row.person_id), LONGEST_ID),
           row.name,
           row.disposition ?? 'as set',
           [row.paired && 'paired', row.trusted && 'trusted'].filter(Boolean).join(', '),
@@ -97,7 +98,7 @@ export const channelCommands: Command[] = [
         const groups = answer.groups.map((row) => [
           row.channel,
           'group',
-          row.chat_id,
+          shorten(visible(row.chat_id), LONGEST_ID),
           '',
           row.disposition ?? 'as set',
           row.allowed === null ? '' : row.allowed ? 'allowed' : 'refused',
@@ -177,7 +178,7 @@ export const channelCommands: Command[] = [
           entry.id,
           entry.state,
           entry.channel,
-          entry.chat_id,
+          shorten(visible(entry.chat_id), LONGEST_ID),
           shorten(entry.text || (entry.attachment?.filename ?? ''), 40),
           String(entry.attempts),
           shorten(entry.error ?? '', 50),

@@ -16,6 +16,13 @@ export const clean = (text: string): string => text.replace(SEQUENCES, '').repla
 /** `clean` on one line. */
 export const cleanLine = (text: string): string => clean(text.replace(/\s*[\r\n]+\s*/g, ' '))
 
+/** An id that people compare: what can't be seen, or only looks like something else, is written as its number. */
+export const visible = (id: string): string =>
+  id.replace(
+    /[\p{C}\p{Zl}\p{Zp}\u2000-\u200a\u00a0\u3000]|^ +| +$/gu,
+    (characters) => [...characters].map((one) => `\\u{${one.codePointAt(0)!.toString(16)}}`).join(''),
+  )
+
 /** `clean` for text that comes in pieces: a sequence may be split between two of them. */
 export function createCleaner(): (piece: string) => string {
   let held = ''

@@ -1,7 +1,9 @@
 import type { Pairing } from '../../shared/channels.ts'
-import { cleanLine } from './clean.ts'
+import { cleanLine, visible } from './clean.ts'
 import type { Command, Context } from './command.ts'
-import { when } from './output.ts'
+import { shorten, when } from './output.ts'
+
+const LONGEST_ID = 48
 
 /** `gatehouse pairings …`. */
 export const pairingCommands: Command[] = [
@@ -17,7 +19,7 @@ export const pairingCommands: Command[] = [
           pairing.code,
           pairing.channel,
           pairing.person_name,
-          pairing.person_id,
+          shorten(visible(pairing.person_id), LONGEST_ID),
           pairing.state,
           when(pairing.expires_at),
         ])
@@ -44,6 +46,9 @@ async function decide({ args: [code = ''], client, out }: Context, what: string,
   const pairing = await client.send<Pairing>('POST', `/api/pairings/${encodeURIComponent(code)}/${what}`, body)
   out.show(
     pairing,
-    () => out.print(`${cleanLine(pairing.person_name)} on ${cleanLine(pairing.channel)}: ${pairing.state}`),
+    () => {
+      const who = `${cleanLine(pairing.person_name)} (${visible(pairing.person_id)})`
+      out.print(`${who} on ${cleanLine(pairing.channel)}: ${pairing.state}`)
+    },
   )
 }

@@ -30,7 +30,7 @@ export function inWords({ title, version, surface, wider, origin, installed_from
 export function printPlugin(plugin: PluginDetail, out: Output): void {
   const row = (name: string, value: string | number | null | undefined) => {
     if (value !== null && value !== undefined && value !== '') {
-      out.print(`${name.padEnd(14)}${cleanLine(String(value))}`)
+      out.print(`${name.padEnd(16)}${cleanLine(String(value))}`)
     }
   }
   row('name', plugin.name)

@@ -36,11 +36,17 @@ send, as long as it answers. Exit code 1 when a check fails.`,
       })
     const { green, red, yellow, dim, bold } = out.style
     const paint = { pass: green, fail: red, warn: yellow, skip: dim }
+    let told = ''
     const onResult = ({ status, title, message, duration_ms }: CheckResult): void => {
       if (out.json) return
       const slow = duration_ms >= 1000 ? dim(` ${(duration_ms / 1000).toFixed(1)} s`) : ''
       out.print(`  ${paint[status](MARKS[status])} ${status === 'skip' ? dim(title) : title}${slow}`)
-      const lines = clean(message ?? '').split('\n').filter((line) => line.trim() !== '')
+      const words = clean(message ?? '')
+      // After its death each check would tell the same long story of it.
+      const [first = '', ...rest] = words.split('\n').filter((line) => line.trim() !== '')
+      const story = rest.join('\n')
+      const lines = first === '' ? [] : story !== '' && story === told ? [`${first} (the same)`] : [first, ...rest]
+      told = story || told
       for (const line of lines) out.print(`      ${status === 'pass' || status === 'skip' ? dim(line) : line}`)
     }
     if (!out.json) out.print(bold(clean(target.name)))
