@@ -170,6 +170,14 @@ export async function createApp(deps: Deps) {
   const uploads = createUploads({ home, maxBytes: () => settings().uploads.max_bytes })
   const tools = createTools([timeTool(date), mathTool, askUserTool, ...modelsTools(models), ...notesTools(vault)], {
     budget: () => settings().tools.description_tokens,
+    onDone: ({ tool, context: { caller, session_id, turn_id, call_id }, output, duration_ms }) =>
+      bus.publish({
+        type: 'happened',
+        event: 'tool.after',
+        handle: caller.handle,
+        session_id,
+        data: { tool: tool.name, turn_id, call_id, ok: output.ok, text: output.text, duration_ms },
+      }),
   })
   const workspace = workspaceTools({
     home,
@@ -200,7 +208,7 @@ export async function createApp(deps: Deps) {
 
   const events = await createEventLog({ kysely, log, now })
   const ruleStore = createRuleStore(kysely)
-  const gate = createGate({ rules: ruleStore, audit: auth.audit.record })
+  const gate = createGate({ rules: ruleStore, forbids: (call) => plugins.forbids(call), audit: auth.audit.record })
   const approvals = createApprovals({
     kysely,
     log: events,
@@ -271,6 +279,7 @@ export async function createApp(deps: Deps) {
     runner,
     sessions,
     approvals,
+    bus,
     limits: () => settings().tools.delegate,
     log,
     now,

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { HookEvent } from './plugin-hooks.ts'
 import { CapabilityKind } from './plugin-protocol.ts'
 import { overlap, PluginRoute } from './plugin-routes.ts'
 
@@ -102,7 +103,7 @@ export const Manifest = v.pipe(
     ),
     /** Chat platforms that it carries, such as `telegram`. */
     channels: list(Name),
-    /** Kinds that it may register, beside `tool` and `http_route`, which follow from `tools` and `routes`. */
+    /** Kinds that it may register, beside those that follow from `tools`, `routes` and `hooks`. */
     capabilities: list(CapabilityKind),
     tools: list(
       v.object({
@@ -119,6 +120,8 @@ export const Manifest = v.pipe(
         'has two that would answer the same request',
       ),
     ),
+    /** What it hears of; with `tool.before` it may forbid calls of tools. */
+    hooks: list(HookEvent),
     /** JSON Schema of the settings, an object; secrets are not in it. */
     config_schema: v.optional(v.record(v.string(), v.unknown(), 'must be a JSON Schema'), () => ({
       type: 'object',

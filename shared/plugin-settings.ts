@@ -98,6 +98,18 @@ export const Plugins = v.object({
     seconds('Time of a request', 'Seconds until a request from outside is answered for a plugin', 0.1, 600),
     15,
   ),
+  hook_timeout_seconds: v.optional(
+    seconds('Time of a hook', 'Seconds that a plugin may take to say whether a tool may run', 0.05, 60),
+    2,
+  ),
+  hook_failure: v.optional(
+    v.pipe(
+      v.picklist(['ignore', 'deny'], 'must be ignore or deny'),
+      v.title('Failing hooks'),
+      v.description('What happens to a call of a tool when a plugin that has to be asked first gives no answer'),
+    ),
+    'ignore',
+  ),
   call_timeout_seconds: v.optional(
     seconds('Time of a call', 'Seconds that a tool of a plugin may take', 0.1, 86_400),
     120,

@@ -17,6 +17,8 @@ export type PluginSurface = {
   tools: string[]
   /** Requests from outside that it answers. */
   routes: PluginRoute[]
+  /** What it hears of; with `tool.before` it may forbid calls. */
+  hooks: string[]
   secrets: string[]
   permissions: Permissions
 }

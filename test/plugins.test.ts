@@ -163,6 +163,15 @@ describe('a plugin in a folder', { timeout: 240_000 }, () => {
     assert.ok(!JSON.stringify([lines, await app.get(), shown]).includes('a-very-secret-token'))
   })
 
+  it('checks each setting against its own pattern', async () => {
+    const text = (pattern: string) => ({ type: 'string', pattern })
+    const properties = { id: text('^[0-9]+$'), root: text('^https://'), version: text('^v[0-9]+$') }
+    const app = await withPlugin({ config_schema: { type: 'object', properties } })
+    await app.put({ config: { id: '7', root: 'https://example.org', version: 'v1' } })
+    const { errors } = await app.put({ config: { id: 'seven', root: 'https://example.org', version: '7' } }, 400)
+    assert.deepEqual(errors.map(({ pointer }) => pointer), ['/config/id', '/config/version'])
+  })
+
   it('does not start while a setting is missing, and starts as soon as it is there', async () => {
     const app = await withPlugin({ secrets: [{ name: 'token' }] })
     const { surface_hash } = await app.get()
@@ -219,7 +228,7 @@ describe('a plugin in a folder', { timeout: 240_000 }, () => {
     const found = await (await app.tool('mine')).run({ query: 'cats' }, call())
     assert.match(found.text, /cats.*example\.org/)
     await until(async () => (await app.get()).registered.length === 3)
-    assert.ok((await app.get()).incidents.some(({ message }) => /hook is not used/.test(message)))
+    assert.ok((await app.get()).incidents.some(({ message }) => /"hook" was not registered/.test(message)))
   })
 
   it('has a small store that outlives it', async () => {

@@ -9,6 +9,7 @@ import type {
 } from '../../shared/plugin-protocol.ts'
 import type { HttpRequest } from '../../shared/plugin-routes.ts'
 import { describeError, PluginError } from './errors.ts'
+import type { HookDefinition, HookInput, HookVerdict } from '../../shared/plugin-hooks.ts'
 import { answerOf, type PluginHttpRoute, requestOf } from './http.ts'
 import type { Link } from './link.ts'
 import type { Log } from './log.ts'
@@ -52,6 +53,11 @@ export type PluginSearch = v.InferInput<typeof WebSearchDefinition> & {
   ): v.InferInput<typeof WebSearchResult> | Promise<v.InferInput<typeof WebSearchResult>>
 }
 
+/** Hears of something; only `tool.before` may answer, to forbid the call. The manifest declares the event. */
+export type PluginHook = v.InferInput<typeof HookDefinition> & {
+  handle(input: HookInput, context: CallContext): HookVerdict | void | Promise<HookVerdict | void>
+}
+
 /** Declares what the plugin offers, within `register`, within a channel's `start`, or later. */
 export type Registrar = {
   tool(tool: PluginTool): void
@@ -60,6 +66,7 @@ export type Registrar = {
   webSearch(search: PluginSearch): void
   /** Answers its address on the internet; null where the owner has set no public address. */
   httpRoute(route: PluginHttpRoute): string | null
+  hook(hook: PluginHook): void
   /** Any kind that has no verb of its own here. */
   offer(capability: Capability): void
 }
@@ -89,6 +96,7 @@ export function createCapabilities(
     command: ({ handle, ...definition }) => registrar.offer({ kind: 'command', definition, methods: { handle } }),
     service: ({ start, stop = () => undefined, name }) =>
       registrar.offer({ kind: 'service', definition: { name }, methods: { start, stop } }),
+    hook: ({ handle, ...definition }) => registrar.offer({ kind: 'hook', definition, methods: { handle } }),
     httpRoute({ handle, ...definition }) {
       const method = async (input: HttpRequest, context: CallContext) =>
         await answerOf(await handle(requestOf(input), context))

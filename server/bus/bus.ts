@@ -1,3 +1,5 @@
+import type { HookEvent } from '../../shared/plugin-hooks.ts'
+
 /** Something that changed, so that clients fetch it again (spec openagent-api §1.9). */
 export type ResourceEvent = {
   type: 'resource'
@@ -29,6 +31,8 @@ export type ResourceEvent = {
 export type BusEvent =
   | ResourceEvent
   | { type: 'stopping' }
+  /** Something that plugins may hear of (`shared/plugin-hooks.ts`); whoever knows of it publishes it. */
+  | { type: 'happened'; event: HookEvent; handle: string; session_id: string; data: Record<string, unknown> }
   | { type: 'principal_revoked'; id: string }
   /** A turn that waited for an answer can go on. */
   | { type: 'turn_ready'; sid: number }

@@ -1,4 +1,5 @@
 import { pause } from './chains.ts'
+import type { Bus } from '../bus/bus.ts'
 import type { ChannelDeps } from './deps.ts'
 import type { GatewayListener } from '../plugins/gateway.ts'
 import type { Activity } from './activity.ts'
@@ -22,6 +23,7 @@ export function createTaking(deps: {
   activity: Activity
   limit: (channel: string) => TextLimit
   changed: (channel: string) => void
+  bus: Bus
 }) {
   const { inbox, asks, commands, outbox } = deps
 
@@ -59,9 +61,20 @@ export function createTaking(deps: {
       if (!saved) return false
       deps.activity.received(row.channel)
       deps.changed(row.channel)
+      deps.bus.publish({ type: 'happened', event: 'message.received', handle: 'owner', ...toldOf(saved) })
       take(saved)
       return true
     },
+  }
+}
+
+/** What plugins may hear of a message, once for each. */
+const toldOf = ({ session_id, channel, chat_type, chat_id, thread_id, message_id, media, ...row }: InboxRow) => {
+  const { sender_id, sender_name, text } = row
+  const file = media?.kind ?? null
+  return {
+    session_id,
+    data: { channel, chat_type, chat_id, thread_id, message_id, sender_id, sender_name, text, file },
   }
 }
 

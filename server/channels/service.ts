@@ -95,7 +95,7 @@ export async function createChannels(deps: ChannelDeps) {
     again: (ask) => asks.again(ask),
   })
   const asks = createAsks({ ...deps, inbox, outbox, outboxStore, media, replies, settings })
-  const taking = createTaking({ inbox, asks, commands, outbox, outboxStore, activity, limit, changed })
+  const taking = createTaking({ inbox, asks, commands, outbox, outboxStore, activity, limit, changed, bus })
   const message = createInbound({
     ...deps,
     people,

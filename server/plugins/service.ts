@@ -13,6 +13,7 @@ import type { Tool } from '../tools/tool.ts'
 import type { PluginDeps } from './deps.ts'
 import { diagnose } from './doctor.ts'
 import type { Gateway, GatewayListener } from './gateway.ts'
+import { createHooks } from './hooks.ts'
 import { createInbound } from './inbound.ts'
 import { createInstaller } from './install.ts'
 import type { PluginCommand } from './kinds/command.ts'
@@ -47,6 +48,8 @@ export async function createPlugins(deps: PluginDeps) {
     log: (path, remote) => deps.log.info('plugins.no_route', 'Nothing answers there', { path, remote }),
     now,
   })
+
+  const hooks = createHooks({ roster, settings: roster.settings, bus: deps.bus, now })
 
   function find(name: string): Spec {
     const spec = roster.specs().find((candidate) => candidate.name === name)
@@ -97,6 +100,8 @@ export async function createPlugins(deps: PluginDeps) {
     /** Slash commands of plugins that run. */
     commands: (): PluginCommand[] => given('command'),
 
+    /** Why a plugin forbids a call; asked by the gate. */
+    forbids: hooks.forbids,
     /** Requests from outside for the routes of plugins. */
     inbound,
 
@@ -223,6 +228,9 @@ export async function createPlugins(deps: PluginDeps) {
     },
 
     start: (): Promise<void> => roster.start(),
-    stop: (): Promise<void> => roster.stop(),
+    stop: (): Promise<void> => {
+      hooks.stop()
+      return roster.stop()
+    },
   }
 }

@@ -129,6 +129,7 @@ const NO_SURFACE: PluginSurface = {
   capabilities: [],
   tools: [],
   routes: [],
+  hooks: [],
   secrets: [],
   permissions: { net: [], env: [], read: [], write: [], run: [], sys: [] },
 }

@@ -16,6 +16,7 @@ export function surfaceOf(manifest: Manifest, restricted: boolean): PluginSurfac
     tools: sorted(manifest.tools.map(({ name, effect }) => `${name} (${effect})`)),
     routes: manifest.routes.map((route) => ({ ...route, methods: [...route.methods].sort() }))
       .sort((a, b) => a.path < b.path ? -1 : 1),
+    hooks: [...new Set(sorted(manifest.hooks))],
     secrets: sorted(manifest.secrets.map(({ name }) => name)),
     permissions: {
       net: sorted(permissions.net),
@@ -41,10 +42,11 @@ export function widerThan(accepted: PluginSurface, now: PluginSurface): string[]
   compare('carries the channel', accepted.channels, now.channels)
   compare('registers', accepted.capabilities, now.capabilities)
   compare('offers the tool', accepted.tools, now.tools)
-  // Kept by a version that knew of no routes.
+  // Kept by a version that knew of neither routes nor hooks.
   const routes = (accepted as Partial<PluginSurface>).routes ?? []
   now.routes.filter((route) => !routes.some((known) => isWithin(route, known)))
     .forEach((route) => more.push(routeInWords(route)))
+  compare('hears of', (accepted as Partial<PluginSurface>).hooks ?? [], now.hooks)
   compare('is given the secret', accepted.secrets, now.secrets)
   const net = accepted.permissions.net.includes('*') ? now.permissions.net : accepted.permissions.net
   compare('reaches', net, now.permissions.net)

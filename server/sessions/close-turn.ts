@@ -10,7 +10,7 @@ export type End = { state: 'completed' | 'failed' | 'interrupted'; error?: { cla
 
 /** Ends a turn: its transcript, its state and its last event become durable together, then readers hear of it. */
 export async function closeTurn(
-  deps: Pick<RunTurnDeps, 'store' | 'turns' | 'events' | 'resolveMarker' | 'log' | 'now'>,
+  deps: Pick<RunTurnDeps, 'store' | 'turns' | 'events' | 'resolveMarker' | 'bus' | 'log' | 'now'>,
   turn: TurnRow,
   ref: TurnRef,
   progress: Progress,
@@ -34,14 +34,19 @@ export async function closeTurn(
     model,
     ...(end.error ? { error: end.error } : {}),
   }
-  await deps.events.commit(async (tx) => {
+  const closed = await deps.events.commit(async (tx) => {
     const change = { state: end.state, used_model: model, text: answer.text, error: end.error ?? null, finished_at: at }
     // Somebody else may have closed it a moment ago; a turn ends once.
-    if (!await deps.turns.close(tx, turn.id, change)) return { result: undefined }
+    if (!await deps.turns.close(tx, turn.id, change)) return { result: false }
     await deps.store.addMessages(tx, ref.sid, messages, at)
     for (const call of progress.calls) await deps.store.recordCall(tx, { ...call, sid: ref.sid, turn_id: turn.id, at })
-    return { result: undefined, turn: ref, events: [finished] }
+    return { result: true, turn: ref, events: [finished] }
   })
+  if (closed) {
+    const { handle, session_id, turn_id } = ref
+    const data = { turn_id, state: end.state, text: answer.text, model, error: end.error ?? null }
+    deps.bus.publish({ type: 'happened', event: 'turn.finished', handle, session_id, data })
+  }
   if (end.state === 'failed') {
     deps.log.warn('turn.failed', end.error?.message ?? 'failed', {
       turn_id: turn.id,

@@ -4,6 +4,7 @@ import type { Turn } from '../../shared/sessions.ts'
 import { isFinal } from '../../shared/turn-events.ts'
 import type { Caller } from '../auth/principal.ts'
 import type { Approvals } from '../approvals/service.ts'
+import type { Bus } from '../bus/bus.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Log } from '../system/log.ts'
 import { defineTool } from '../tools/define.ts'
@@ -35,6 +36,7 @@ export function createDelegation(deps: {
   runner: Runner
   sessions: Pick<Sessions, 'send' | 'turn' | 'wait'>
   approvals: Pick<Approvals, 'cancel'>
+  bus: Bus
   limits: () => DelegateLimits
   log: Log
   now: () => number

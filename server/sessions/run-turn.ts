@@ -4,6 +4,7 @@ import type { Approvals } from '../approvals/service.ts'
 import type { ModelEvent, ToolCall } from '../models/provider.ts'
 import { streamWithRetries } from '../models/retry.ts'
 import type { Models, ResolvedModel } from '../models/service.ts'
+import type { Bus } from '../bus/bus.ts'
 import { unwritable } from '../db/sql-error.ts'
 import { AppError } from '../errors.ts'
 import type { Log } from '../system/log.ts'
@@ -49,6 +50,7 @@ export type RunTurnDeps = {
   systemPrompt: () => string
   /** By where the session comes from: a sub-agent has less. */
   limits: (origin: string) => TurnLimits
+  bus: Bus
   log: Log
   now: () => number
 }
@@ -393,7 +395,13 @@ export function createRunTurn(deps: RunTurnDeps) {
         events: [{ type: 'turn_started', input: turn.input, model: model?.runtime_id ?? null }],
       }
     })
-    if (begun) progress.started = true
-    return begun
+    if (!begun) return false
+    progress.started = true
+    if (fresh) {
+      const { handle, session_id, turn_id } = ref
+      const data = { turn_id, text: turn.input.text, model: model?.runtime_id ?? null }
+      deps.bus.publish({ type: 'happened', event: 'turn.started', handle, session_id, data })
+    }
+    return true
   }
 }

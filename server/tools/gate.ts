@@ -8,7 +8,7 @@ import { ruleOn, type Ruling } from './rules.ts'
 import type { Tool } from './tool.ts'
 
 /** What the gate says of one call; `ask` waits for the owner, and `patterns` are what a standing yes may be for. */
-export type Verdict = Ruling & { patterns: ApprovalPattern[] }
+export type Verdict = Omit<Ruling, 'by'> & { by: Ruling['by'] | 'plugin'; patterns: ApprovalPattern[] }
 
 export type GateInput = {
   tool: Tool
@@ -24,23 +24,30 @@ export type Gate = { judge(call: GateInput): Promise<Verdict> }
 
 export type GateDeps = {
   rules: RuleStore
+  /** Why a plugin forbids what the rules would let through, or ask about; undefined when none does. */
+  forbids?: (call: GateInput) => Promise<string | undefined>
   audit(entry: { caller: Caller; action: string; target: string; detail: Record<string, unknown> }): Promise<void>
 }
 
 /**
- * The one place that decides whether a call may run (design §6), by the owner's rules and standing answers.
+ * The one place that decides whether a call may run (design §6), by the owner's rules and standing answers, within
+ * which plugins may only forbid more.
  * Every decision but a plain yes to reading goes into the audit log before it counts.
  */
-export function createGate({ rules, audit }: GateDeps): Gate {
+export function createGate({ rules, forbids, audit }: GateDeps): Gate {
   return {
     async judge(call) {
       const { tool, session, caller } = call
       const rows = await rules.of(session.handle, session.sid)
-      const ruling = await ruleOn(
+      const ruled = await ruleOn(
         { tool, sid: session.sid, subject: subjectOf(call) },
         rows.filter((row) => row.kind === 'rule').map(({ condition, ...row }) => ({ ...row, when: condition })),
         rows.filter((row) => row.kind === 'grant'),
       )
+      const forbidden = ruled.decision === 'deny' ? undefined : await forbids?.(call)
+      const ruling: Omit<Verdict, 'patterns'> = forbidden === undefined
+        ? ruled
+        : { decision: 'deny', reason: forbidden, by: 'plugin', rule_id: null }
       if (tool.effect !== 'read' || ruling.by !== 'default') {
         await audit({
           caller,

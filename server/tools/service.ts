@@ -15,6 +15,8 @@ const MAX_RESULT = 64_000
 export function createTools(initial: Tool[], settings: {
   /** Tokens that descriptions may take in a model call. */
   budget: () => number
+  /** Hears of each call when it is over. */
+  onDone?: (call: { tool: Tool; context: ToolContext; output: ToolOutput; duration_ms: number }) => void
 }) {
   const byName = new Map<string, Tool>()
   const byWireName = new Map<string, Tool>()
@@ -89,18 +91,25 @@ export function createTools(initial: Tool[], settings: {
 
     /** Runs a call that the gate let through. Never throws: a failure is a result that says what happened. */
     async run(tool: Tool, input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput> {
-      try {
-        const output = await tool.run(input, context)
-        if (output.text.length <= MAX_RESULT) return output
-        return {
-          ok: output.ok,
-          text: `${output.text.slice(0, MAX_RESULT)}\n[cut: ${output.text.length - MAX_RESULT} more characters]`,
-        }
-      } catch (error) {
-        if (context.signal.aborted) return { ok: false, text: 'Stopped before it finished.' }
-        if (error instanceof AppError) return { ok: false, text: error.message }
-        return { ok: false, text: `${tool.name} failed: ${(error as Error).message}` }
-      }
+      const began = performance.now()
+      const output = await outputOf(tool, input, context)
+      settings.onDone?.({ tool, context, output, duration_ms: Math.round(performance.now() - began) })
+      return output
     },
+  }
+}
+
+async function outputOf(tool: Tool, input: Record<string, unknown>, context: ToolContext): Promise<ToolOutput> {
+  try {
+    const output = await tool.run(input, context)
+    if (output.text.length <= MAX_RESULT) return output
+    return {
+      ok: output.ok,
+      text: `${output.text.slice(0, MAX_RESULT)}\n[cut: ${output.text.length - MAX_RESULT} more characters]`,
+    }
+  } catch (error) {
+    if (context.signal.aborted) return { ok: false, text: 'Stopped before it finished.' }
+    if (error instanceof AppError) return { ok: false, text: error.message }
+    return { ok: false, text: `${tool.name} failed: ${(error as Error).message}` }
   }
 }

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import type { Manifest } from '../../../shared/plugin-manifest.ts'
 import type { CapabilityKind } from '../../../shared/plugin-protocol.ts'
 import { command } from './command.ts'
+import { hook } from './hook.ts'
 import { httpRoute } from './http-route.ts'
 import type { Kind, Named } from './kind.ts'
 import { service } from './service.ts'
@@ -9,7 +10,7 @@ import { tool } from './tool.ts'
 import { webSearch } from './web-search.ts'
 
 /** The kinds that this server uses, by their name on the wire. */
-export const KINDS = { tool, command, service, web_search: webSearch, http_route: httpRoute } satisfies Partial<
+export const KINDS = { tool, command, service, web_search: webSearch, http_route: httpRoute, hook } satisfies Partial<
   Record<CapabilityKind, unknown>
 >
 
