@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { executableOf } from '../../server/runtime/executables.ts'
 import type { Gateway } from '../../server/plugins/service.ts'
-import { channel, hosted, until } from '../support/plugins/hosted.ts'
+import { channel, homeWith, hosted, program, QUICK, until } from '../support/plugins/hosted.ts'
+import { type Delays, describeDelays, measureBeside } from './bystander.ts'
 
 type Hosted = Awaited<ReturnType<typeof hosted>>
 
@@ -14,7 +17,9 @@ const DEEDS = [
   'flood',
   'junk',
   'endless',
+  'halves',
   'long-line',
+  'liar',
   'noisy-log',
   'unread',
   'closed-output',
@@ -26,23 +31,58 @@ const DEEDS = [
   'greedy',
 ]
 
-/** One server with every bad plugin, one after the other, and a good one whose round trips go on. */
+const onLinux = { skip: process.platform === 'linux' ? false : 'only where /proc is' }
+
+/** Beyond it something really was held up, however busy the machine is. */
+const HELD_UP_MS = 2000
+
+/**
+ * One server with every bad plugin, one after the other, and a good one whose round trips go on, as do requests for
+ * `/readyz`. How long they take beside each is printed.
+ */
 describe('beside a plugin that', { timeout: 280_000 }, () => {
   let app: Hosted
   let good: Gateway
+
+  let quiet: { trips: Delays; ready: Delays }
+
+  const measure = () => {
+    const trips = measureBeside(() => app.order('good', 'hello', { timeout_ms: 10_000 }))
+    const ready = measureBeside(async () => {
+      const { status } = await app.request('/readyz', { token: null })
+      assert.equal(status, 200)
+    })
+    return { stop: async () => ({ trips: await trips.stop(), ready: await ready.stop() }) }
+  }
 
   before(async () => {
     const bad = Object.fromEntries(
       DEEDS.map((deed) => [deed, { ...channel('hostile.mjs', deed), enabled: false, restart: 'on_failure' }]),
     )
-    app = await hosted({ good: channel('gateway.mjs', 'good'), ...bad }, {
+    const limits = {
+      ...QUICK,
       ready_timeout_seconds: 3,
       pong_timeout_seconds: 2,
       max_crashes: 3,
       memory_mb: 300,
       max_processes: 20,
+      paths: ['snoop'],
+    }
+    const snoop = { plugin: 'snoop', enabled: false }
+    const home = await homeWith({
+      channels: { good: channel('gateway.mjs', 'good'), ...bad, snoop },
+      plugins: limits,
     })
+    await writeSnoop(join(home, 'snoop'))
+    app = await hosted({}, {}, home)
     good = await app.ready('good')
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 1000))
+    const warming = measure()
+    await pause()
+    await warming.stop()
+    const measuring = measure()
+    await pause()
+    quiet = await measuring.stop()
   })
   after(() => app?.close())
 
@@ -51,30 +91,19 @@ describe('beside a plugin that', { timeout: 280_000 }, () => {
     deed: string,
     look: (bad: () => Promise<Awaited<ReturnType<Hosted['plugin']>>>) => Promise<void>,
   ) {
-    await enable(deed, true)
-    let done = false
-    const delays: number[] = []
-    const trips = (async () => {
-      while (!done) {
-        const at = performance.now()
-        await app.order('good', 'hello', { timeout_ms: 10_000 })
-        const ready = await app.request('/readyz', { token: null })
-        assert.equal(ready.status, 200)
-        delays.push(performance.now() - at)
-        await new Promise((resolve) => setTimeout(resolve, 5))
-      }
-    })()
+    const measuring = measure()
     try {
+      await enable(deed, true)
       await look(() => app.plugin(deed))
     } finally {
-      done = true
       await enable(deed, false)
-      await trips
+      const beside = await measuring.stop()
+      console.log(describeDelays(`${deed}: trips of the other`, beside.trips, quiet.trips))
+      console.log(describeDelays(`${deed}: /readyz`, beside.ready, quiet.ready))
+      assert.ok(beside.trips.p99 < HELD_UP_MS, `a round trip of the other took ${beside.trips.p99} ms`)
+      assert.ok(beside.ready.p99 < HELD_UP_MS, `/readyz took ${beside.ready.p99} ms`)
     }
     assert.equal(good.state, 'ready')
-    delays.sort((a, b) => a - b)
-    const middle = delays[Math.floor(delays.length / 2)]!
-    assert.ok(middle < 500, `a round trip of the other took ${middle} ms`)
   }
 
   const enable = async (deed: string, enabled: boolean) => {
@@ -136,6 +165,27 @@ describe('beside a plugin that', { timeout: 280_000 }, () => {
       assert.equal((await bad()).state, 'ready')
     }))
 
+  it('writes its lines in pieces: each is read when it is whole', () =>
+    during('halves', async () => {
+      await until(() => app.texts('halves').length === 3)
+      assert.deepEqual(app.texts('halves'), ['one', 'two', 'thrée'])
+    }))
+
+  it('answers what it was not asked, with the ids of others: it settles nothing', () =>
+    during('liar', async (bad) => {
+      await app.ready('liar')
+      const asked = app.order('good', 'silent', { request_id: 'of-the-good', timeout_ms: 1000 })
+      const lied = app.order('liar', 'of-the-good', { request_id: 'of-the-liar', timeout_ms: 1000 })
+      assert.deepEqual(
+        await Promise.all([asked, lied].map((work) => work.catch(({ code }: { code: string }) => code))),
+        ['timeout', 'timeout'],
+      )
+      for (const type of ['command_ok', 'command_error', 'pong']) {
+        assert.ok(await says('liar', new RegExp(`${type} for a request_id that was not asked`)), type)
+      }
+      assert.equal((await bad()).registered.length, 0)
+    }))
+
   it('floods its log: most of it is left out', () =>
     during('noisy-log', async () => {
       const lines = await until(async () => {
@@ -179,9 +229,7 @@ describe('beside a plugin that', { timeout: 280_000 }, () => {
     await until(() => isDead(child))
   })
 
-  it('starts something in a group of its own: that is ended too', {
-    skip: process.platform === 'linux' ? false : 'only where /proc is',
-  }, async () => {
+  it('starts something in a group of its own: that is ended too', onLinux, async () => {
     let child = 0
     await during('escaping', async () => {
       child = Number((await until(() => app.texts('escaping')[0])).split(' ')[1])
@@ -202,16 +250,54 @@ describe('beside a plugin that', { timeout: 280_000 }, () => {
       await until(() => says('fatal', /failed: unauthorized: the token is wrong/))
     }))
 
-  it('starts ever more processes: it is ended with all of them', () =>
-    during('forks', async () => {
+  it('starts ever more processes, which start more: it is ended with all of them', onLinux, async () => {
+    let group = 0
+    await during('forks', async (bad) => {
+      await app.ready('forks')
+      group = (await bad()).pid!
       await until(() => says('forks', /started \d+ processes, and may have 20/))
-    }))
+    })
+    await until(async () => (await sizeOf(group)) === 0, 'the end of all of them')
+  })
 
   it('takes ever more memory: it is ended', () =>
     during('greedy', async () => {
       await until(() => says('greedy', /took \d+ MB of memory, and may take 300/))
     }))
+
+  it('reads and reaches what it may not, again and again: it gets nothing, and that is told', async (t) => {
+    if (!await executableOf('deno', process.env.PATH)) return t.skip('Deno is not installed')
+    await during('snoop', async (bad) => {
+      await until(() => app.texts('snoop').length >= 5, 'what it found', 30_000)
+      await until(() => says('snoop', /tried to read \/etc\/passwd: refused/))
+      await until(() => says('snoop', /tried to reach evil\.example:443: refused/))
+      assert.ok(app.texts('snoop').every((text) => text === 'nothing'), app.texts('snoop').join())
+      assert.ok((await bad()).incidents.length <= 100)
+    })
+  })
 })
+
+/** A plugin with a manifest that allows nothing, which tries to read and to reach something all the time. */
+async function writeSnoop(folder: string): Promise<void> {
+  await mkdir(folder)
+  const manifest = { id: 'snoop', name: 'Snoop', version: '1.0.0', protocol: 'v1alpha1', entry: 'main.mjs' }
+  await writeFile(
+    join(folder, 'plugin.json'),
+    JSON.stringify({ ...manifest, runtime: 'deno', channels: ['snoop'] }),
+  )
+  await copyFile(program('snoop.mjs'), join(folder, 'main.mjs'))
+}
+
+/** Processes of a group that have not ended. */
+async function sizeOf(group: number): Promise<number> {
+  let size = 0
+  for (const name of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
+    const stat = await readFile(`/proc/${name}/stat`, 'latin1').catch(() => '')
+    const [state, , itsGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    if (Number(itsGroup) === group && state !== 'Z') size++
+  }
+  return size
+}
 
 /** A zombie counts as dead: who reaps orphans may be late. */
 async function isDead(pid: number): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { writeSync } from 'node:fs'
 import process from 'node:process'
+import { createInterface } from 'node:readline'
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
 const ready = () => say({ type: 'ready', gateway: 'bad', version: 'v1alpha1' })
@@ -48,6 +49,32 @@ const deeds = {
     say(message('after'))
     process.stdin.resume()
   },
+  halves: async () => {
+    ready()
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+    const bytes = Buffer.from(['one', 'two', 'thrée'].map((text) => `${JSON.stringify(message(text))}\n`).join(''))
+    for (let at = 0; at < bytes.length; at += 7) {
+      process.stdout.write(bytes.subarray(at, at + 7))
+      await pause(1)
+    }
+    // The rest of this one never comes.
+    process.stdout.write('{"type":"message_rec')
+    forever()
+  },
+  liar: () => {
+    ready()
+    createInterface({ input: process.stdin }).on('line', (line) => {
+      const { content } = JSON.parse(line)
+      for (const request_id of [content ?? 'nobody', 'nobody']) {
+        say({ type: 'command_ok', request_id, message_id: 'a lie' })
+        say({ type: 'command_error', request_id, code: 'platform_error', message: 'a lie' })
+        say({ type: 'pong', request_id, uptime_seconds: 1, connected: true })
+        say({ type: 'result', call_id: request_id, output: 'a lie' })
+        say({ type: 'chunk', call_id: request_id, data: 'a lie' })
+        say({ type: 'unregister', handle: request_id })
+      }
+    })
+  },
   'noisy-log': () => {
     ready()
     const more = () => process.stderr.write('noise\n'.repeat(5000), more)
@@ -89,11 +116,10 @@ const deeds = {
   },
   forks: () => {
     ready()
-    // Bounded, should nobody stop it.
-    let left = 150
-    setInterval(() => {
-      for (let i = 0; i < 5 && left-- > 0; i++) spawn('sleep', ['60'], { stdio: 'ignore' })
-    }, 20)
+    // Each starts two more, six generations long, should nobody stop them.
+    const bomb = 'if [ "$1" -gt 0 ]; then sh -c "$0" "$0" $(($1 - 1)) & sh -c "$0" "$0" $(($1 - 1)) & fi; sleep 60'
+    spawn('sh', ['-c', bomb, bomb, '6'], { stdio: 'ignore' })
+    forever()
   },
   greedy: () => {
     ready()
