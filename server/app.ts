@@ -439,7 +439,7 @@ export async function createApp(deps: Deps) {
     .route('/', pluginRoutes(plugins))
     .route('/', inboundRoutes(plugins.inbound, (c) => auth.peer(c.req.raw, infoOf(c)).address))
     .route('/', channelRoutes(channels))
-    .route('/', streamRoutes({ sessions, system, bus, watching: (change) => (pages += change) }))
+    .route('/', streamRoutes({ sessions, system, plugins, bus, watching: (change) => (pages += change) }))
     .route('/', openagentRoutes({ sessions, commands, version: build.version, bus }))
 
   let stopping = false

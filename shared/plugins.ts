@@ -99,6 +99,20 @@ export type PluginLogLine = {
   text: string
 }
 
+/**
+ * Frame `plugin` of `GET /api/stream?topics=plugin:<name>`: a line of its log (for admins), or what was measured of it
+ * while it runs. `last_incident_at` tells when there is something new to load.
+ */
+export type PluginNews =
+  | { v: 1; name: string; line: PluginLogLine }
+  | {
+    v: 1
+    name: string
+    sample: { at: number; bytes: number; processes: number }
+    counters: Plugin['counters']
+    last_incident_at: number | null
+  }
+
 /** `GET /api/plugins/{name}/config`: the settings, secrets only as whether they are set. */
 export type PluginConfig = {
   config: Record<string, unknown>

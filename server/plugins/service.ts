@@ -5,9 +5,10 @@ import type {
   PluginConfig,
   PluginDetail,
   PluginLogLine,
+  PluginNews,
   PutPluginConfigInput,
 } from '../../shared/plugins.ts'
-import { type Caller, demand } from '../auth/principal.ts'
+import { type Caller, can, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
 import type { PluginDeps } from './deps.ts'
@@ -203,6 +204,27 @@ export async function createPlugins(deps: PluginDeps) {
       if (!roster.specs().some((spec) => spec.name === name)) await roster.look()
       find(name)
       return roster.journalOf(name).read(after, limit)
+    },
+
+    /**
+     * What is measured of a plugin and, for admins, its log as it is written. Of one that is not there, nothing comes.
+     * Returns the function that ends it.
+     */
+    follow(caller: Caller, name: string, listener: (news: PluginNews) => void): () => void {
+      if (!can(caller, 'read') || !roster.specs().some((spec) => spec.name === name)) return () => {}
+      const journal = roster.journalOf(name)
+      const endSamples = roster.watch.subscribe((of, sample) => {
+        const unit = of === name ? roster.unitOf(name) : undefined
+        if (!unit) return
+        const last_incident_at = journal.incidents()[0]?.at ?? null
+        listener({ v: 1, name, sample, counters: { ...unit.counters }, last_incident_at })
+      })
+      if (!can(caller, 'admin')) return endSamples
+      const endLines = journal.subscribe((line) => listener({ v: 1, name, line }))
+      return () => {
+        endSamples()
+        endLines()
+      }
     },
 
     async install(caller: Caller, input: InstallPluginInput): Promise<PluginDetail> {

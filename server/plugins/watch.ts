@@ -5,6 +5,9 @@ import type { PluginProcess } from './process.ts'
 /** Points of the memory graph; at two seconds each about ten minutes. */
 const POINTS = 300
 
+/** What was measured once. `at` is epoch seconds. */
+export type Sample = { at: number; bytes: number; processes: number }
+
 /** A plugin that runs, as the watch sees it. */
 export type Watched = {
   process: PluginProcess
@@ -19,6 +22,7 @@ export function createWatch({ settings, now }: { settings: () => PluginSettings;
   const watched = new Map<string, Watched>()
   /** Also of processes before this one, for the graph. */
   const history = new Map<string, Watched['samples']>()
+  const listeners = new Set<(name: string, sample: Sample) => void>()
   let timer: ReturnType<typeof setTimeout> | undefined
 
   function schedule(): void {
@@ -38,8 +42,10 @@ export function createWatch({ settings, now }: { settings: () => PluginSettings;
       const latest = measured.get(plugin.process.pid)
       if (!latest || watched.get(name) !== plugin) continue
       plugin.latest = latest
-      plugin.samples.push({ at: now() / 1000, bytes: latest.bytes })
+      const at = now() / 1000
+      plugin.samples.push({ at, bytes: latest.bytes })
       if (plugin.samples.length > POINTS) plugin.samples.shift()
+      for (const listener of [...listeners]) listener(name, { at, ...latest })
       const megabytes = Math.ceil(latest.bytes / 1024 ** 2)
       if (megabytes > plugin.memoryMb) {
         plugin.process.cut(`took ${megabytes} MB of memory, and may take ${plugin.memoryMb}`)
@@ -63,6 +69,11 @@ export function createWatch({ settings, now }: { settings: () => PluginSettings;
     latest: (name: string): Watched['latest'] => watched.get(name)?.latest,
     /** The oldest first. */
     samples: (name: string): Watched['samples'] => history.get(name) ?? [],
+    /** Returns the function that unsubscribes. */
+    subscribe(listener: (name: string, sample: Sample) => void): () => void {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
     stop: (): void => clearTimeout(timer),
   }
 }

@@ -12,20 +12,22 @@ import type { Entry } from './entries.ts'
 import { frameOf, joinFrames } from './frames.ts'
 import { Offset, resumeFrom } from './route-input.ts'
 import type { Sessions } from './service.ts'
+import type { Plugins } from '../plugins/service.ts'
 import type { System } from '../system/service.ts'
 
-/** Resource events that wait for a slow reader; past this it is told to load everything again. */
+/** Resource events and news of plugins that wait for a slow reader; past this it is told to load everything again. */
 const MAX_WAITING = 256
 
 type Deps = {
   sessions: Sessions
   system: Pick<System, 'subscribe'>
+  plugins: Pick<Plugins, 'follow'>
   bus: Bus
   /** Told with 1 when a stream begins and with -1 when it ends. */
   watching: (change: 1 | -1) => void
 }
 
-/** One multiplexed stream for a page: turns, changed resources, the system snapshot (contract.md). */
+/** One multiplexed stream for a page: turns, changed resources, the system snapshot, one plugin (contract.md). */
 export const streamRoutes = (deps: Deps) =>
   new Hono<AppEnv>().get(
     '/api/stream',
@@ -33,15 +35,16 @@ export const streamRoutes = (deps: Deps) =>
       id: 'follow',
       summary: 'Everything that happens, in one stream',
       description:
-        'Topics, separated by commas: `sessions` (turn events of all sessions), `session:<id>`, `resources`, `system`. ' +
-        'Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: reset`.',
+        'Topics, separated by commas: `sessions` (turn events of all sessions), `session:<id>`, `resources`, `system`, ' +
+        '`plugin:<name>`. Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: plugin`, ' +
+        '`event: reset`.',
       scope: 'converse',
       query: v.object({
         topics: v.optional(v.pipe(v.string(), v.maxLength(4000)), 'sessions,resources'),
         after: Offset,
       }),
       media: 'text/event-stream',
-      returns: 'TurnEvent, ResourceEvent or SystemSnapshot by event name',
+      returns: 'TurnEvent, ResourceEvent, SystemSnapshot or PluginNews by event name',
       errors: ['invalid_input'],
     }),
     (c) => {
@@ -52,22 +55,23 @@ export const streamRoutes = (deps: Deps) =>
     },
   )
 
-type Topics = { all: boolean; ids: Set<string>; resources: boolean; system: boolean }
+type Topics = { all: boolean; ids: Set<string>; resources: boolean; system: boolean; plugins: Set<string> }
 
 function parseTopics(text: string): Topics {
-  const topics: Topics = { all: false, ids: new Set(), resources: false, system: false }
+  const topics: Topics = { all: false, ids: new Set(), resources: false, system: false, plugins: new Set() }
   for (const topic of text.split(',').map((part) => part.trim()).filter(Boolean)) {
     if (topic === 'sessions') topics.all = true
     else if (topic === 'resources') topics.resources = true
     else if (topic === 'system') topics.system = true
     else if (topic.startsWith('session:')) topics.ids.add(topic.slice('session:'.length))
-    else throw invalid('topics', `"${topic}" is none of sessions, session:<id>, resources, system`)
+    else if (topic.startsWith('plugin:')) topics.plugins.add(topic.slice('plugin:'.length))
+    else throw invalid('topics', `"${topic}" is none of sessions, session:<id>, resources, system, plugin:<name>`)
   }
   return topics
 }
 
 async function* follow(
-  { sessions, system, bus, watching }: Deps,
+  { sessions, system, plugins, bus, watching }: Deps,
   caller: Caller,
   topics: Topics,
   after: number | undefined,
@@ -76,13 +80,18 @@ async function* follow(
   let waiting: Uint8Array[] = []
   let snapshot: Uint8Array | undefined
   let wake: () => void = () => {}
+  const push = (frame: Uint8Array): void => {
+    if (waiting.length >= MAX_WAITING) waiting = [reset('too_slow', sessions.head())]
+    else waiting.push(frame)
+    wake()
+  }
   const unsubscribe = bus.subscribe((event) => {
     if (!topics.resources || event.type !== 'resource') return
-    if (event.handle !== undefined && event.handle !== caller.handle) return
-    if (waiting.length >= MAX_WAITING) waiting = [reset('too_slow', sessions.head())]
-    else waiting.push(resourceFrame(event))
-    wake()
+    if (event.handle === undefined || event.handle === caller.handle) push(resourceFrame(event))
   })
+  const unfollow = [...topics.plugins].map((name) =>
+    plugins.follow(caller, name, (news) => push(encodeFrame({ event: 'plugin', data: JSON.stringify(news) })))
+  )
   const unsubscribeSystem = topics.system && can(caller, 'admin')
     ? system.subscribe((value) => {
       snapshot = encodeFrame({ event: 'system', data: JSON.stringify(value) })
@@ -130,6 +139,7 @@ async function* follow(
   } finally {
     watching(-1)
     unsubscribe()
+    unfollow.forEach((leave) => leave())
     unsubscribeSystem?.()
   }
 }

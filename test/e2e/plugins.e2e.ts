@@ -126,6 +126,12 @@ test('its log is live, and can be cut down to what matters', async () => {
   const log = page.getByRole('log', { name: 'Log of capable' })
   await expect(log).toContainText('my token is not set')
   await expect(log).not.toContainText(SECRET)
+  const asked: string[] = []
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname))
+  const said = await log.getByText('my token is').count()
+  await page.getByRole('button', { name: 'Restart' }).click()
+  await expect(log.getByText('my token is')).toHaveCount(said + 1)
+  expect(asked.filter((path) => path.endsWith('/logs')), 'new lines come by the stream').toEqual([])
   await page.getByLabel('Level').click()
   await page.getByRole('option', { name: 'Errors only' }).click()
   await expect(page).toHaveURL(/level=error/)

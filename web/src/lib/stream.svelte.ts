@@ -1,3 +1,4 @@
+import type { PluginNews } from '$shared/plugins.ts'
 import type { SystemSnapshot } from '$shared/system.ts'
 import type { TurnEvent } from '$shared/turn-events.ts'
 import { createContext, untrack } from 'svelte'
@@ -34,6 +35,8 @@ export class LiveStream {
   readonly #probe: () => unknown
   readonly #turns: Listeners<TurnEvent> = new Set()
   readonly #system: Listeners<SystemSnapshot> = new Set()
+  /** By the name of the plugin. */
+  readonly #plugins = new Map<string, Listeners<PluginNews | undefined>>()
   readonly #resets: Listeners<string> = new Set()
   readonly #resources = new Set<ResourceListener>()
 
@@ -68,6 +71,23 @@ export class LiveStream {
     return () => {
       leave()
       if (this.#system.size === 0) this.#reopen()
+    }
+  }
+
+  /**
+   * A plugin's log as it is written and what is measured of it. Undefined means that some may have been missed: fetch
+   * what came since.
+   */
+  onPlugin(name: string, listener: (news: PluginNews | undefined) => void): () => void {
+    const known = this.#plugins.get(name)
+    const listeners = known ?? new Set<(news: PluginNews | undefined) => void>()
+    this.#plugins.set(name, listeners)
+    const leave = subscribe(listeners, listener)
+    if (!known) this.#reopen()
+    return () => {
+      leave()
+      if (listeners.size > 0 || !this.#plugins.delete(name)) return
+      this.#reopen()
     }
   }
 
@@ -112,7 +132,8 @@ export class LiveStream {
     if (!this.#started) return
     // Callers are often effects; they must not run again because the state that is read here changes.
     if (untrack(() => this.#state) !== 'offline') this.#state = 'connecting'
-    const topics = ['sessions', 'resources', ...(this.#system.size > 0 ? ['system'] : [])]
+    const plugins = [...this.#plugins.keys()].map((name) => `plugin:${name}`)
+    const topics = ['sessions', 'resources', ...(this.#system.size > 0 ? ['system'] : []), ...plugins]
     const query = new URLSearchParams({ topics: topics.join(','), ...(this.#lastId ? { after: this.#lastId } : {}) })
     const source = new EventSource(`/api/stream?${query}`)
     this.#source = source
@@ -128,6 +149,11 @@ export class LiveStream {
       for (const listener of this.#resources) listener.hear(change)
     })
     source.addEventListener('system', (event) => tell(this.#system, JSON.parse(event.data) as SystemSnapshot))
+    source.addEventListener('plugin', (event) => {
+      const news = JSON.parse(event.data) as PluginNews
+      const listeners = this.#plugins.get(news.name)
+      if (listeners) tell(listeners, news)
+    })
     source.addEventListener('reset', (event) => {
       this.#lastId = event.lastEventId
       this.#missedResources()
@@ -148,6 +174,7 @@ export class LiveStream {
 
   #missedResources(): void {
     for (const listener of this.#resources) listener.missed()
+    for (const listeners of this.#plugins.values()) tell(listeners, undefined)
   }
 
   #failed(): void {
