@@ -21,7 +21,9 @@ export default defineConfig({
   testMatch: '*.e2e.ts',
   outputDir: '../../test-results',
   reporter: 'list',
-  timeout: 40_000,
+  timeout: 90_000,
+  // What is waited for is a condition; a machine with much to do takes its time.
+  expect: { timeout: 20_000 },
   workers: 1,
   globalTeardown: './teardown.ts',
   use: {

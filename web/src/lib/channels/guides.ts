@@ -19,6 +19,25 @@ export const GUIDES: Record<string, Guide> = {
     ],
     link: { href: 'https://discord.com/developers/applications', label: 'Open the developer portal' },
   },
+  slack: {
+    steps: [
+      'Press Create New App, From a manifest, choose the workspace, and paste the manifest from the README of this plugin.',
+      'On the page Basic Information, under App-Level Tokens, generate a token with the scope connections:write. It begins with xapp-: the app token.',
+      'On the page Install App press Install to Workspace. What begins with xoxb- is the bot token.',
+      'Later, call it into a channel with /invite @gatehouse.',
+    ],
+    link: { href: 'https://api.slack.com/apps', label: 'Open your Slack apps' },
+  },
+  whatsapp: {
+    steps: [
+      'Meta sends messages to an address on the internet: Gatehouse has to be reachable by https, and server.public_url in the configuration says where.',
+      'Make an app of the type Business and add the product WhatsApp. It comes with a test number.',
+      'In the business settings make a system user with the app and the WhatsApp account, and a token for it that never expires, with whatsapp_business_messaging.',
+      'The phone number ID is on the page API Setup (it is not the number); the app secret under App settings, Basic; the verify token is a word of your own.',
+      'Once it is connected, enter its address and the verify token under WhatsApp, Configuration, and subscribe to messages. The channel tells the address.',
+    ],
+    link: { href: 'https://developers.facebook.com/apps', label: 'Open your Meta apps' },
+  },
   matrix: {
     steps: [
       'Make an account for the agent on any homeserver, and log in once.',
