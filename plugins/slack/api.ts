@@ -14,8 +14,8 @@ export type SlackApi = {
     args?: Arguments,
     options?: { timeoutMs?: number; once?: boolean },
   ): Promise<T>
-  /** The bytes of a file that Slack keeps; undefined when it has more than `max`. */
-  download(url: string, max: number): Promise<Uint8Array | undefined>
+  /** Hands over the bytes of a file that Slack keeps. */
+  download<T>(url: string, take: (bytes: AsyncIterable<Uint8Array>) => Promise<T>): Promise<T>
   /** Puts the bytes where `files.getUploadURLExternal` said. */
   upload(url: string, bytes: Uint8Array): Promise<void>
   /** Whether an address is one of Slack's own; the token goes nowhere else. */
@@ -23,6 +23,7 @@ export type SlackApi = {
 }
 
 const TIMEOUT_MS = 30_000
+const FILE_TIMEOUT_MS = 120_000
 /** Longer ones are asked again earlier than that. */
 const USUAL_WAIT_MS = 5000
 
@@ -89,16 +90,16 @@ export function createApi({ root, name, token, signal }: {
       return answer as T
     },
 
-    async download(url, max) {
+    async download(url, take) {
       if (!isSlacks(url)) throw new PluginError('forbidden', 'The file is not kept by Slack')
       return await request(url, { headers: { authorization } }, async (response) => {
         // Without the scope for files, Slack leads to its login page.
-        if (!response.ok) {
+        if (!response.ok || !response.body) {
           await response.body?.cancel()
           throw new PluginError('forbidden', `Slack answered with status ${response.status}`)
         }
-        return await upTo(max, response)
-      }, TIMEOUT_MS)
+        return await take(response.body)
+      }, FILE_TIMEOUT_MS)
     },
 
     async upload(url, bytes) {
@@ -106,25 +107,7 @@ export function createApi({ root, name, token, signal }: {
       await request(url, { method: 'POST', body: bytes as Uint8Array<ArrayBuffer> }, async (response) => {
         await response.body?.cancel()
         if (!response.ok) throw new PluginError('not_connected', `Slack answered with status ${response.status}`)
-      }, TIMEOUT_MS)
+      }, FILE_TIMEOUT_MS)
     },
   }
-}
-
-/** Stops reading as soon as it is too much, whatever the headers say. */
-async function upTo(max: number, response: Response): Promise<Uint8Array | undefined> {
-  const parts: Uint8Array[] = []
-  let size = 0
-  for await (const part of response.body ?? []) {
-    size += part.length
-    if (size > max) return undefined
-    parts.push(part)
-  }
-  const bytes = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
 }

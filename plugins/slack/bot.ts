@@ -54,6 +54,9 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
       if (meant) acknowledge(message)
     })
 
+  const isHeard = (event: SlackEvent | SlackMessage): event is SlackMessage & { user: string } =>
+    isSaid(event) && event.user !== self.id
+
   function acknowledge({ channel: where, ts }: SlackMessage): void {
     if (settings.acknowledge === '') return
     api.call('reactions.add', { channel: where, timestamp: ts, name: settings.acknowledge })
@@ -61,7 +64,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
   }
 
   async function happen(event: SlackEvent): Promise<void> {
-    if (isSaid(event)) return await turns.inTurn(event.channel, () => hear(event))
+    if (isHeard(event)) return await turns.inTurn(event.channel, () => hear(event))
     switch (event.type) {
       case 'member_joined_channel':
         // From here on there is something to miss.
@@ -95,8 +98,8 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
   /** What is said where we were, since we last heard of it. What comes meanwhile waits behind it, place by place. */
   const waiting = new Set<string>()
   let reading: Promise<unknown> = Promise.resolve()
-  function catchUp(): void {
-    for (const { place, from } of history.places()) {
+  function catchUp(since?: number): void {
+    for (const { place, from } of history.places(since)) {
       const key = `${place.channel}/${place.thread}`
       if (waiting.has(key)) continue
       waiting.add(key)
@@ -105,7 +108,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
         // One at a time: Slack counts these calls.
         const read = reading.then(() => lasting(() => history.missed(place, from), place))
         reading = read
-        for (const message of await read ?? []) if (isSaid(message)) await hear(message)
+        for (const message of await read ?? []) if (isHeard(message)) await hear(message)
       }).catch((error: Error) => signal.aborted || log.error(`What was missed could not be told: ${error.message}`))
     }
   }

@@ -50,7 +50,8 @@ const SAID = new Set([undefined, 'file_share', 'thread_broadcast', 'me_message']
 export function isSaid(event: SlackEvent | SlackMessage): event is SlackMessage & { user: string } {
   if (event.type !== 'message' && event.type !== 'app_mention') return false
   const { subtype, hidden, bot_id, user, channel, ts } = event as SlackMessage
-  return SAID.has(subtype) && !hidden && !bot_id && typeof user === 'string' && Boolean(channel && ts)
+  if (!SAID.has(subtype) || hidden || bot_id || user === 'USLACKBOT') return false
+  return [user, channel, ts].every((id) => typeof id === 'string' && id !== '')
 }
 
 /** The thread that a message stands in; the first one of a thread stands above it. */

@@ -11,6 +11,10 @@ const PAGE = 200
 /** Pages that are read of one place after a long absence; what is older is left out. */
 const MAX_PAGES = 10
 const SAVE_MS = 500
+/** Between our clock and Slack's. */
+const MARGIN_MS = 10_000
+/** Of refusals that are none a moment later. */
+const PASSING = new Set(['rate_limited', 'platform_error', 'not_connected'])
 
 /** A channel, or a thread in it. */
 export type Place = { channel: string; thread?: string | undefined }
@@ -100,8 +104,12 @@ export async function openHistory({ channel: { state, log }, api }: {
     knows: (place: Place): boolean => lastOf(place) !== undefined,
     isOurs: (place: Place): boolean => threads.get(keyOf(place))?.ours ?? false,
 
-    /** Where something may have been missed, those that spoke last first, and from which message on. */
-    places(): { place: Place; from: string }[] {
+    /**
+     * Where something may have been missed, those that spoke last first, and from which message on: the last that was
+     * heard, or `since` if that is earlier, for a later one may have been heard before an earlier one.
+     */
+    places(since = Infinity): { place: Place; from: string }[] {
+      const earliest = Number.isFinite(since) ? ((since - MARGIN_MS) / 1000).toFixed(6) : undefined
       const listed = [
         ...[...channels].map(([channel, from]) => ({ place: { channel }, from })),
         ...[...threads].map(([key, { last }]) => {
@@ -109,7 +117,9 @@ export async function openHistory({ channel: { state, log }, api }: {
           return { place: { channel, thread }, from: last }
         }),
       ]
-      return listed.sort((one, other) => isLater(one.from, other.from) ? -1 : 1)
+      return listed
+        .sort((one, other) => isLater(one.from, other.from) ? -1 : 1)
+        .map(({ place, from }) => ({ place, from: earliest && isLater(from, earliest) ? earliest : from }))
     },
 
     /** What was said in a place after a message; nothing when the place is gone or closed to us. */
@@ -117,7 +127,7 @@ export async function openHistory({ channel: { state, log }, api }: {
       try {
         return await since(place, from)
       } catch (error) {
-        if (!(error instanceof SlackRefusal) || error.code === 'rate_limited') throw error
+        if (!(error instanceof SlackRefusal) || PASSING.has(error.code)) throw error
         if (error.code !== 'chat_not_found' && error.error !== 'not_in_channel') {
           log.warn(`What was said meanwhile could not be read: ${error.message}`, place)
         } else if (place.thread) threads.delete(keyOf(place))

@@ -1,14 +1,11 @@
-import { Buffer } from 'node:buffer'
 import type { ChannelApi, Incoming } from '../sdk/channel.ts'
+import { PluginError } from '../sdk/errors.ts'
 import type { SlackApi } from './api.ts'
 import { type SlackFile, type SlackMessage, threadOfMessage } from './events.ts'
 import type { History } from './history.ts'
 import { isDirect } from './ids.ts'
 import type { People } from './people.ts'
 import { readable } from './readable.ts'
-
-/** With the rest of its line, and in base64, a file has to fit into 1 MiB. */
-const MAX_FILE = 640 * 1024
 
 /** Who we are; empty until Slack said it. */
 export type Self = { id: string; name: string; bot: string }
@@ -41,14 +38,13 @@ export function createIncoming({ channel, api, people, history, self, threads }:
       return { file, problem: `[the file ${name} is not there any more]` }
     }
     if (file.is_external || !api.isSlacks(address)) return { file, problem: `[a file elsewhere: ${name}, ${address}]` }
-    const large = `[the file ${name} is larger than ${MAX_FILE / 1024} KB and was left out]`
-    if ((file.size ?? 0) > MAX_FILE) return { file, problem: large }
+    const large = `[the file ${name} is larger than ${inWords(channel.maxFileBytes)} and was left out]`
+    if ((file.size ?? 0) > channel.maxFileBytes) return { file, problem: large }
     try {
-      const bytes = await api.download(address, MAX_FILE)
-      if (!bytes) return { file, problem: large }
-      const type = file.mimetype?.replace(/[^\w./+-].*$/, '') || 'application/octet-stream'
-      return { file, url: `data:${type};base64,${Buffer.from(bytes).toString('base64')}` }
+      const type = file.mimetype || 'application/octet-stream'
+      return { file, url: await api.download(address, (data) => channel.file({ name, type, data })) }
     } catch (error) {
+      if (error instanceof PluginError && error.code === 'too_large') return { file, problem: large }
       channel.log.warn(`A file could not be fetched: ${(error as Error).message}`)
       return { file, problem: `[the file ${name} could not be fetched]` }
     }
@@ -121,3 +117,6 @@ function kindOf({ mimetype = '', subtype }: SlackFile): string {
   const kind = mimetype.split('/')[0]!
   return ['image', 'audio', 'video'].includes(kind) ? kind : 'document'
 }
+
+const inWords = (bytes: number): string =>
+  bytes < 2 ** 20 ? `${Math.floor(bytes / 1024)} KB` : `${Math.floor(bytes / 2 ** 20)} MB`

@@ -4,6 +4,7 @@ import type { SlackApi } from './api.ts'
 import { isDirect } from './ids.ts'
 import { escapeText } from './mrkdwn.ts'
 import type { People } from './people.ts'
+import { readable } from './readable.ts'
 
 /** Presses that a word may still be said about, and for how long. */
 const REMEMBERED = 1000
@@ -76,7 +77,7 @@ export function createInteractions({ channel, api, people }: { channel: ChannelA
     async command(command: SlashCommand): Promise<object> {
       const { text = '', trigger_id, user_id, channel_id, team_id } = command
       const chat_id = await placeOf(command)
-      const words = wordsOf(text)
+      const words = wordsOf(await readable(text, people.nameOf))
       await channel.received({
         message_id: `command-${trigger_id}`,
         chat_id,

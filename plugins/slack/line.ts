@@ -52,12 +52,8 @@ export async function openLine(url: string, { take, failed, signal }: {
 
   socket.addEventListener('message', ({ data }) => {
     lastNews = Date.now()
-    let frame: Frame
-    try {
-      frame = JSON.parse(String(data)) as Frame
-    } catch (error) {
-      return failed(error)
-    }
+    const frame = frameOf(data)
+    if (!frame) return failed(new TypeError('Slack said something that is no JSON object'))
     if (frame.type === 'hello') return hello.resolve(frame)
     if (frame.type === 'disconnect') {
       const reason = frame.reason ?? 'unknown'
@@ -110,10 +106,19 @@ export async function openLine(url: string, { take, failed, signal }: {
 }
 
 /** Why Slack closes a connection, in words for the owner. */
-export const wordsOf = (reason: string): string =>
-  reason === 'link_disabled'
-    ? 'Socket Mode was turned off on the page of the app'
-    : `Slack ends the connection: ${reason}`
+export const wordsOf = (reason: string): string => reason === 'link_disabled' ? TURNED_OFF : `Slack says ${reason}`
+
+/** No next connection will help. */
+export const TURNED_OFF = 'Socket Mode was turned off on the page of the app'
+
+function frameOf(data: unknown): Frame | undefined {
+  try {
+    const value: unknown = JSON.parse(String(data))
+    return typeof value === 'object' && value !== null ? value as Frame : undefined
+  } catch {
+    return undefined
+  }
+}
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import type { Channel, ChannelApi } from '../sdk/channel.ts'
 import { splitText } from '../sdk/text.ts'
 import type { SlackApi } from './api.ts'
@@ -78,7 +77,7 @@ export async function createOutgoing({ channel, api, history }: {
     },
 
     async media(message) {
-      const { media, caption = '', request_id: request } = message
+      const { media, bytes = new Uint8Array(), caption = '', request_id: request } = message
       const chat = channelOf(message)
       const thread = threadOf(message)
       if (media.source === 'url') {
@@ -90,7 +89,7 @@ export async function createOutgoing({ channel, api, history }: {
         chat,
         thread,
         request,
-        bytes: Buffer.from(media.data, 'base64'),
+        bytes,
         name: media.filename ?? `file.${extensionOf(media.mime_type)}`,
         comment: first === '' ? undefined : textOf(first),
       })

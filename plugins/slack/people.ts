@@ -35,19 +35,20 @@ export function createPeople({ api, log }: { api: SlackApi; log: ChannelApi['log
     }
   }
 
-  return {
-    get(id: string): Promise<Person> {
-      const before = known.get(id)
-      if (before && Date.now() - before.at < FRESH_MS) return before.person
-      const person = ask(id)
-      known.delete(id)
-      known.set(id, { at: Date.now(), person })
-      if (known.size > REMEMBERED) known.delete(known.keys().next().value!)
-      return person
-    },
+  function get(id: string): Promise<Person> {
+    const before = known.get(id)
+    if (before && Date.now() - before.at < FRESH_MS) return before.person
+    const person = ask(id)
+    known.delete(id)
+    known.set(id, { at: Date.now(), person })
+    if (known.size > REMEMBERED) known.delete(known.keys().next().value!)
+    return person
+  }
 
+  return {
+    get,
     async nameOf(id: string): Promise<string | undefined> {
-      const { display_name, username } = await this.get(id)
+      const { display_name, username } = await get(id)
       return display_name ?? username
     },
 

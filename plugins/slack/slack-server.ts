@@ -297,6 +297,8 @@ export async function startSlack({ bot, app, retryMs = 3000 }: { bot: string; ap
       const all = [...sockets]
       for (const socket of all) socket.send(JSON.stringify({ type: 'disconnect', reason }))
     },
+    /** Anything at all, to all connections. */
+    say: (text: string): void => sockets.forEach((socket) => socket.send(text)),
     /** Cuts the connections as a network does. */
     cut: (): void => sockets.forEach((socket) => socket.terminate()),
     /** The connections stay open, and nothing goes through them any more. */

@@ -1,71 +1,22 @@
 import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { after, afterEach, before, describe, it } from 'node:test'
-import type { Probe } from '../../server/plugins/conformance/probe.ts'
-import { faultsOf, startPlugin } from '../../test/support/channel-plugin.ts'
-import { startSlack } from './slack-server.ts'
-
-const BOT = 'xoxb-of-the-tests'
-const APP = 'xapp-of-the-tests'
-const ROOM = 'C0ROOM'
-const DIRECT = 'D0ADA'
-
-const send = (request_id: string, chat_id: string, content: string, more: object = {}) => ({
-  type: 'send_message',
-  request_id,
-  chat_id,
-  content,
-  ...more,
-})
+import { faultsOf } from '../../test/support/channel-plugin.ts'
+import { APP, BOT, codeOf, DIRECT, idOf, ROOM, said, send, startBench, textsOf } from './slack-bench.ts'
 
 describe('Slack', () => {
-  let slack: Awaited<ReturnType<typeof startSlack>>
-  let probe: Probe | undefined
+  let bench: Awaited<ReturnType<typeof startBench>>
+  let slack: typeof bench.slack
 
   before(async () => {
-    slack = await startSlack({ bot: BOT, app: APP, retryMs: 300 })
-    slack.channel(ROOM)
-    slack.channel(DIRECT)
-    slack.channel('C0CLOSED', { member: false })
-    slack.user('U0ADA', 'ada', 'Ada L')
-    slack.user('U0BOB', 'bob', 'Bob')
+    bench = await startBench()
+    slack = bench.slack
   })
-  afterEach(async () => {
-    await probe?.kill()
-    probe = undefined
-    slack.prepared.length = 0
-    await slack.until(() => slack.open() === 0 || undefined, 'the end of all connections')
-  })
+  afterEach(() => bench.end())
   after(() => slack.close())
 
-  const secrets = { bot_token: BOT, app_token: APP }
-  const settings = (config: object = {}) => ({ config: { api_root: `${slack.url}/api`, ...config }, secrets })
-  /** Started, and hearing. */
-  async function start(more: Parameters<typeof startPlugin>[1] = {}): Promise<Probe> {
-    probe = await startPlugin('slack', { ...settings(), ...more })
-    assert.ok(await probe.event('status', ({ connected }) => connected, 20_000), probe.stderr())
-    return probe
-  }
-  const said = (plugin: Probe, text: string, from = 0) =>
-    plugin.event(
-      'message_received',
-      ({ content }) => content.type === 'text' && content.text === text,
-      20_000,
-      from,
-    )
-  const kept = (plugin: Probe, from: number) => plugin.event('state_set', ({ key }) => key === 'read', undefined, from)
-  const idOf = (answer: Awaited<ReturnType<Probe['ask']>>) =>
-    answer?.type === 'command_ok' ? answer.message_id ?? '' : JSON.stringify(answer)
-  const codeOf = (answer: Awaited<ReturnType<Probe['ask']>>) => answer?.type === 'command_error' ? answer.code : answer
-  const textsOf = (plugin: Probe, chat: string) =>
-    plugin.events.flatMap((event) =>
-      event.type === 'message_received' && event.content.type === 'text' && event.chat_id === chat
-        ? [event.content.text]
-        : []
-    )
-
   it('says who it is, and tells direct messages, channels and threads apart', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     assert.equal((await plugin.event('status'))?.identity, '@helper')
     const hello = slack.write(DIRECT, 'hello &lt;you&gt; &amp; me')
     const direct = await said(plugin, 'hello <you> & me')
@@ -90,7 +41,7 @@ describe('Slack', () => {
   })
 
   it('hears when it is called, once, and passes over bots, edits and news', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const text = '<@U0HELPER> is it green, <@U0HELPER|helper>?'
     const { ts } = slack.write(ROOM, text)
     await slack.ackOf(slack.event({ type: 'app_mention', user: 'U0ADA', text, ts, channel: ROOM, event_ts: ts }))
@@ -117,31 +68,8 @@ describe('Slack', () => {
     assert.ok(!JSON.stringify(plugin.events).match(/from a bot|has joined|edited/))
   })
 
-  it('acknowledges what the core has stored, and knows again what Slack repeats', async () => {
-    const plugin = await start()
-    const { envelope } = slack.write(DIRECT, 'keep this')
-    const message = await said(plugin, 'keep this')
-    await slack.ackOf(envelope)
-    const stored = plugin.events.findIndex((event, i) =>
-      i > plugin.events.indexOf(message!) && event.type === 'state_get'
-    )
-    assert.ok(stored > 0)
-    const before = slack.acked.length
-    // Under a core that takes no lines, nothing is acknowledged, and Slack says it again.
-    await plugin.write('{"type":"ping",')
-    const slow = slack.write(DIRECT, 'the core is slow')
-    await said(plugin, 'the core is slow')
-    await slack.until(() => slack.resent.includes(slow.envelope) || undefined, 'the second time')
-    assert.equal(slack.acked.length, before)
-    await plugin.write('"request_id":"P1"}\n')
-    await slack.ackOf(slow.envelope)
-    slack.write(DIRECT, 'the next')
-    await said(plugin, 'the next')
-    assert.equal(textsOf(plugin, DIRECT).filter((text) => text === 'the core is slow').length, 1)
-  })
-
   it('is meant in threads below its messages and in those that it wrote in', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const sent = idOf(await plugin.ask(send('R1', ROOM, 'It is.')))
     slack.write(ROOM, 'why?', { thread_ts: sent, parent_user_id: 'U0HELPER' })
     const answer = await said(plugin, 'why?')
@@ -153,7 +81,7 @@ describe('Slack', () => {
   })
 
   it('begins a thread with each call of a channel, and stays out of others, if it is told to', async () => {
-    const plugin = await start(settings({ answer_in_threads: true, follow_threads: false }))
+    const plugin = await bench.start(bench.settings({ answer_in_threads: true, follow_threads: false }))
     const call = slack.write(ROOM, '<@U0HELPER> in a thread')
     assert.equal((await said(plugin, 'in a thread'))?.routing.thread_id, call.ts)
     slack.write(ROOM, 'not for it')
@@ -166,7 +94,7 @@ describe('Slack', () => {
   })
 
   it('answers in the thread, calls nobody, edits and deletes', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const root = slack.write(ROOM, 'over here')
     const message_id = idOf(
       await plugin.ask(send('T1', ROOM, '**green** <!channel> [a](https://e.org)', { thread_id: root.ts })),
@@ -191,7 +119,7 @@ describe('Slack', () => {
   })
 
   it('splits long texts and keeps fences', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const before = slack.messages.length
     await plugin.ask(send('L1', DIRECT, `\`\`\`ts\n${'const x = 1\n'.repeat(500)}\`\`\``))
     const pieces = slack.messages.slice(before).map(({ text }) => String(text))
@@ -205,10 +133,10 @@ describe('Slack', () => {
   it('shows a message once, also when its answer was lost or it is repeated to another process', async () => {
     const before = slack.messages.length
     const id = '01KHW3Q7M8ZB4T5R6Y7A8C9D0E'
-    const first = await start()
+    const first = await bench.start()
     const sent = idOf(await first.ask(send(id, DIRECT, 'only once')))
     await first.kill()
-    const second = await start()
+    const second = await bench.start()
     assert.equal(idOf(await second.ask(send(id, DIRECT, 'only once'))), sent)
     assert.equal(slack.messages.length, before + 1)
     const { ts } = slack.write(ROOM, 'a root')
@@ -223,7 +151,7 @@ describe('Slack', () => {
   })
 
   it('gives files themselves, each as a message, and fetches none from elsewhere', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     slack.files.set('cat.png', { bytes: Buffer.from('picture'), name: 'cat.png', type: 'image/png' })
     const own = { id: 'F1', name: 'cat.png', mimetype: 'image/png', size: 7, url_private: `${slack.url}/files/cat.png` }
     const files = [
@@ -243,7 +171,7 @@ describe('Slack', () => {
     assert.deepEqual(await took(1), {
       type: 'media',
       media_type: 'image',
-      url: `data:image/png;base64,${Buffer.from('picture').toString('base64')}`,
+      url: `data:image/png;name=cat.png;base64,${Buffer.from('picture').toString('base64')}`,
       caption: 'look',
     })
     const captions = await Promise.all([2, 3, 4, 5].map(async (n) => {
@@ -261,7 +189,7 @@ describe('Slack', () => {
   })
 
   it('sends files with their words, once, also into threads', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const root = slack.write(ROOM, 'a file, please')
     const media = { source: 'base64', data: 'aGVsbG8=', mime_type: 'text/plain', filename: 'hello.txt' }
     const command = {
@@ -290,7 +218,7 @@ describe('Slack', () => {
   })
 
   it('shows buttons, takes a pressed one in a thread, and says a word about it', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const root = slack.write(ROOM, 'ask me')
     const row = ['a', 'b'].map((name) => ({ text: name.repeat(90), callback_data: `ask:${name}` }))
     const message_id = idOf(
@@ -323,7 +251,7 @@ describe('Slack', () => {
   })
 
   it('takes a slash command as a message, and answers what is asked in a foreign chat in its own', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     const use = (text: string, channel_id: string) =>
       slack.tell('slash_commands', {
         command: '/gatehouse',
@@ -342,15 +270,15 @@ describe('Slack', () => {
       [message?.chat_id, message?.routing.chat_type, message?.sender.username, message?.mentions_bot],
       [ROOM, 'group', 'ada', true],
     )
-    use('is it <green>?', 'D0BOBADA')
-    const question = await said(plugin, 'is it <green>?')
+    use('is it &lt;green&gt;, <@U0BOB|bob>?', 'D0BOBADA')
+    const question = await said(plugin, 'is it <green>, @bob?')
     assert.deepEqual([question?.chat_id, question?.routing.chat_type], [DIRECT, 'dm'])
     use('', ROOM)
     assert.ok(await said(plugin, '/help'))
   })
 
   it('puts a reaction on what is meant for it', async () => {
-    const plugin = await start(settings({ acknowledge: ':eyes:' }))
+    const plugin = await bench.start(bench.settings({ acknowledge: ':eyes:' }))
     const from = slack.calls.length
     slack.write(ROOM, 'talk')
     await said(plugin, 'talk')
@@ -359,64 +287,8 @@ describe('Slack', () => {
     assert.deepEqual([args.channel, args.timestamp, args.name], [ROOM, ts, 'eyes'])
   })
 
-  it('opens the next connection before Slack closes the last', async () => {
-    const plugin = await start()
-    const before = slack.connections()
-    slack.leave('refresh_requested')
-    await slack.until(() => slack.connections() > before || undefined, 'another connection')
-    await slack.until(() => slack.open() === 1 || undefined, 'the end of the old connection')
-    slack.write(DIRECT, 'after the change')
-    assert.ok(await said(plugin, 'after the change'))
-    assert.ok(!plugin.events.some((event) => event.type === 'status' && !event.connected))
-  })
-
-  it('reads what was said during a break, in channels and threads', { timeout: 60_000 }, async () => {
-    const plugin = await start()
-    const root = slack.write(ROOM, 'before the break')
-    slack.write(ROOM, 'in a thread before it', { thread_ts: root.ts })
-    await said(plugin, 'in a thread before it')
-    slack.cut()
-    assert.ok(await plugin.event('status', ({ connected }) => !connected))
-    const broken = plugin.events.length
-    slack.write(ROOM, 'during the break', { heard: false })
-    slack.write(ROOM, 'in the thread meanwhile', { heard: false, thread_ts: root.ts })
-    assert.ok(await plugin.event('status', ({ connected }) => connected, 20_000, broken))
-    const message = await said(plugin, 'during the break')
-    assert.equal(message?.chat_id, ROOM)
-    assert.equal((await said(plugin, 'in the thread meanwhile'))?.routing.thread_id, root.ts)
-  })
-
-  it('reads what was said while it was gone, page by page, and waits when Slack asks for it', {
-    timeout: 60_000,
-  }, async () => {
-    const state = new Map<string, unknown>()
-    const first = await start({ state })
-    slack.write(DIRECT, 'seen')
-    const seen = await said(first, 'seen')
-    await kept(first, first.events.indexOf(seen!))
-    await first.kill()
-    const missed = Array.from({ length: 250 }, (_, i) => `missed ${i + 1}`)
-    for (const text of missed) slack.write(DIRECT, text, { heard: false })
-    slack.prepared.push({ method: 'conversations.history', status: 429, headers: { 'retry-after': '1' } })
-    const second = await start({ state })
-    slack.write(DIRECT, 'and now')
-    await said(second, 'and now')
-    assert.deepEqual(textsOf(second, DIRECT), [...missed, 'and now'])
-  })
-
-  it('finds out that a connection is dead, and what was missed by it', { timeout: 60_000 }, async () => {
-    const plugin = await start(settings({ quiet_seconds: 2 }))
-    slack.write(DIRECT, 'alive')
-    await said(plugin, 'alive')
-    slack.goDeaf()
-    slack.write(DIRECT, 'into the void', { heard: false })
-    assert.ok(await said(plugin, 'into the void'))
-    await slack.until(() => slack.open() === 2 || undefined, 'the next connection')
-    slack.cut()
-  })
-
   it('tells when to try again, and what is lost', async () => {
-    const plugin = await start()
+    const plugin = await bench.start()
     slack.prepared.push({
       method: 'chat.postMessage',
       status: 429,
@@ -437,37 +309,6 @@ describe('Slack', () => {
       body: { ok: false, error: 'missing_scope', needed: 'chat:write' },
     })
     assert.match(JSON.stringify(await plugin.ask(send('E6', ROOM, 'x'))), /forbidden.*chat:write/)
-  })
-
-  it('ends when a token is refused, in words for the owner', { timeout: 60_000 }, async () => {
-    const refused: [Record<string, string>, RegExp][] = [
-      [{ ...secrets, bot_token: 'xoxb-wrong' }, /bot token/],
-      [{ ...secrets, app_token: 'xapp-wrong' }, /app token/],
-      [{ bot_token: 'xapp-wrong', app_token: 'xoxb-wrong' }, /xoxb-/],
-      [{ ...secrets, bot_token: 'xoxb-wrong secret\n!' }, /characters/],
-    ]
-    for (const [secrets, words] of refused) {
-      probe = await startPlugin('slack', { ...settings(), secrets })
-      const error = await probe.event('error', undefined, 20_000)
-      assert.deepEqual([error?.code, error?.fatal], ['unauthorized', true])
-      assert.match(error!.message, words)
-      assert.ok(!(JSON.stringify(probe.events) + probe.stderr()).includes('wrong'))
-      await probe.kill()
-    }
-    slack.setApp('A0ANOTHER')
-    probe = await startPlugin('slack', settings())
-    const error = await probe.event('error', undefined, 20_000)
-    slack.setApp('A0HELPER')
-    assert.match(error!.message, /two apps/)
-    assert.ok(!(JSON.stringify(probe.events) + probe.stderr()).match(new RegExp(`${BOT}|${APP}`)))
-  })
-
-  it('gets ready while Slack is out of reach', async () => {
-    probe = await startPlugin('slack', { config: { api_root: 'http://127.0.0.1:9/api' }, secrets })
-    assert.ok(await probe.event('ready'))
-    assert.equal((await probe.event('status'))?.connected, false)
-    assert.equal(codeOf(await probe.ask(send('R1', DIRECT, 'x'))), 'not_connected')
-    assert.ok(!(JSON.stringify(probe.events) + probe.stderr()).match(new RegExp(`${BOT}|${APP}`)))
   })
 
   it('passes the conformance kit, also under a server that sends no settings', { timeout: 120_000 }, async () => {

@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChannelApi } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import type { SlackApi } from './api.ts'
-import { type Line, openLine, type Take, wordsOf } from './line.ts'
+import { type Line, openLine, type Take, TURNED_OFF, wordsOf } from './line.ts'
 
 const FIRST_PAUSE_MS = 1000
 const MAX_PAUSE_MS = 60_000
+/** A connection that ends earlier is as bad as none: the next one waits. */
+const STABLE_MS = 10_000
 
 /**
  * Keeps a connection open until the plugin stops: the next one is there before Slack closes the last, so that nothing
@@ -24,8 +26,8 @@ export async function keepConnected({ channel, app, quietMs, take, before, up, d
   before: () => Promise<void>
   up: (line: Line) => void
   down: (detail: string) => void
-  /** Something may have been said while nobody listened. */
-  missed: () => void
+  /** Something may have been said that nobody heard, after the last sign of life if there was one. */
+  missed: (since: number | undefined) => void
 }): Promise<void> {
   const { log, signal } = channel
   let line: Line | undefined
@@ -50,50 +52,56 @@ export async function keepConnected({ channel, app, quietMs, take, before, up, d
     const alive = await old.close()
     if (alive || !wasQuiet || signal.aborted) return
     log.warn('The connection to Slack was dead without a sign of it')
-    missed()
+    missed(old.lastNews())
   }
 
   /** Why the next connection is needed. */
-  async function watch(watched: Line): Promise<'closed' | 'leaving' | 'quiet'> {
+  async function watch(watched: Line): Promise<'ended' | 'quiet'> {
     const ended = Promise.race([
-      watched.closed.then(() => 'closed' as const),
-      watched.leaving.then((reason) => {
-        log.debug(wordsOf(reason))
-        return 'leaving' as const
-      }),
+      watched.closed.then(() => 'the connection was closed'),
+      watched.leaving.then(wordsOf),
     ])
     for (;;) {
       const left = watched.lastNews() + quietMs - Date.now()
       if (left <= 0) return 'quiet'
       const look = new AbortController()
-      const news = await Promise.race([ended, sleep(left, undefined, { signal: look.signal })])
+      const words = await Promise.race([ended, sleep(left, undefined, { signal: look.signal })])
       look.abort()
-      if (news) return news
+      if (!words) continue
+      if (watched.isOpen() && words !== TURNED_OFF) log.debug(words)
+      else down(words)
+      return 'ended'
     }
   }
 
   while (!signal.aborted) {
-    const old = line?.isOpen() ? line : undefined
+    const last: Line | undefined = line
+    const old = last?.isOpen() ? last : undefined
     const wasQuiet = old !== undefined && Date.now() - old.lastNews() >= quietMs
+    const began = Date.now()
+    let wait: number | undefined
     try {
       line = await open()
-      pause = FIRST_PAUSE_MS
       if (line.connections !== undefined && line.connections > lines) {
         log.warn('Another program is connected with the same app token; Slack tells each thing to one of them only')
       }
       up(line)
       if (old) void retire(old, wasQuiet)
-      else missed()
-      if (await watch(line) === 'closed' && !signal.aborted) down('the connection was closed')
+      else missed(last?.lastNews())
+      const why = await watch(line)
+      if (signal.aborted) return
+      if (why === 'quiet' || Date.now() - began >= STABLE_MS) {
+        pause = FIRST_PAUSE_MS
+        continue
+      }
     } catch (error) {
       if (signal.aborted) return
-      const refused = error instanceof PluginError && (error.code === 'unauthorized' || error.code === 'forbidden')
-      if (refused || !(error instanceof PluginError)) throw error
+      if (!(error instanceof PluginError) || error.code === 'unauthorized' || error.code === 'forbidden') throw error
       if (!old?.isOpen()) down(error.message)
-      // Many that lost Slack at once do not come back at once.
-      const wait = error.retryAfterMs ?? pause * (0.5 + Math.random())
-      await sleep(wait, undefined, { signal }).catch(() => {})
-      pause = Math.min(pause * 2, MAX_PAUSE_MS)
+      wait = error.retryAfterMs
     }
+    // Many that lost Slack at once do not come back at once.
+    await sleep(wait ?? pause * (0.5 + Math.random()), undefined, { signal }).catch(() => {})
+    pause = Math.min(pause * 2, MAX_PAUSE_MS)
   }
 }
