@@ -84,6 +84,8 @@ describe('what a plugin may do in words', () => {
     channels: ['telegram'],
     capabilities: [],
     tools: [],
+    routes: [],
+    hooks: [],
     secrets: ['token'],
     permissions: { net: ['api.telegram.org'], env: [], read: [], write: [], run: [], sys: [] },
   }
@@ -111,6 +113,21 @@ describe('what a plugin may do in words', () => {
     assert.deepEqual(texts({ surface: { ...surface, restricted: false, secrets: [] }, origin: 'config' }), [
       'Carries chats of telegram',
     ])
+  })
+
+  it('an address that anybody may send to is worth a second look, and what it hears of is told', () => {
+    const route = { path: 'hook', match: 'exact' as const, methods: ['POST' as const] }
+    const routes = [{ ...route, auth: 'plugin' as const }, { ...route, path: 'own', auth: 'gateway' as const }]
+    const permits = permitsOf({
+      surface: { ...surface, routes, hooks: ['turn.finished', 'tool.before'] },
+      origin: 'home',
+    })
+    assert.deepEqual(permits.filter(({ wide }) => wide).map(({ text }) => text), [
+      'Receives requests from anybody on the internet at /hooks/plugins/…/hook (POST)',
+    ])
+    assert.ok(permits.some(({ text }) => text.startsWith('Answers your own keys at /hooks/plugins/…/own')))
+    assert.ok(permits.some(({ text }) => text === 'Hears of each answer of the agent, with its text'))
+    assert.ok(permits.some(({ text }) => /may forbid it/.test(text)))
   })
 
   it('any address, and programs, are worth a second look', () => {

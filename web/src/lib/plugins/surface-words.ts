@@ -9,13 +9,16 @@ export type Topic = 'network' | 'read' | 'write' | 'programs' | 'variables' | 's
  * it is put.
  */
 export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'>): Permit[] {
-  const { permissions: { net, read, write, run, env, sys }, secrets, tools, capabilities, channels } = surface
+  const { permissions: { net, read, write, run, env, sys }, secrets, tools, capabilities, channels, routes, hooks } =
+    surface
   const may = surface.restricted ? 'May' : 'Says that it may'
   const offers: Permit[] = [
     ...channels.map((name) => `Carries chats of ${name}`),
     ...(tools.length > 0
       ? [`Gives the agent ${tools.length === 1 ? 'a tool' : `${tools.length} tools`}: ${tools.join(', ')}`]
       : []),
+    ...hooks.filter((event) => event !== 'tool.before').map((event) => `Hears of ${HEARD[event] ?? event}`),
+    ...(hooks.includes('tool.before') ? ['Sees each call of a tool before it runs, and may forbid it'] : []),
     ...(capabilities.length > 0 ? [`Adds to the server: ${capabilities.join(', ')}`] : []),
   ].map((text) => ({ topic: 'offers', text, wide: false }))
   // A bare command declares nothing, which is not the same as wanting nothing.
@@ -43,8 +46,22 @@ export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'
         } as const,
       ]
       : []),
+    ...routes.map(({ path, match, methods, auth }): Permit => ({
+      topic: 'network',
+      text: `${auth === 'plugin' ? 'Receives requests from anybody on the internet' : 'Answers your own keys'} at ` +
+        `/hooks/plugins/…/${path}${match === 'prefix' ? ' and below' : ''} (${methods.join(', ')})`,
+      wide: auth === 'plugin',
+    })),
     ...offers,
   ]
+}
+
+const HEARD: Record<string, string> = {
+  'session.created': 'each new conversation',
+  'message.received': 'each message of a chat, with its text',
+  'turn.started': 'each question to the agent, with its text',
+  'turn.finished': 'each answer of the agent, with its text',
+  'tool.after': 'each result of a tool',
 }
 
 const isRoot = (path: string): boolean => /^([\\/]|[A-Za-z]:[\\/]?)$/.test(path)
