@@ -24,8 +24,12 @@ export function labelOf(
   return name ?? 'somebody'
 }
 
-// oxlint-disable-next-line no-control-regex
-const line = (text: string): string => text.replace(/[\s\x00-\x1f\x7f]+/g, ' ').replaceAll(':', '').trim().slice(0, 60)
+/** On one line, with nothing in it that is not seen. */
+const line = (text: string): string =>
+  text.replace(/\p{Cf}+/gu, '').replace(/[\s\p{Cc}]+/gu, ' ').replaceAll(':', '').trim().slice(0, 60)
+
+/** Whatever begins a line in some program. */
+const LINE_BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/g
 
 /**
  * The text of one question: in a group each message with the name of who wrote it, and before them the talk that the
@@ -36,7 +40,8 @@ export function askText(ask: AskRow, rows: readonly InboxRow[], quotes: Readonly
   const said = (row: InboxRow): string => {
     const quoted = quotes.get(row.id)
     const text = quoted === undefined ? row.text : `[in reply to: "${shortened(quoted)}"]\n${row.text}`
-    return direct ? text : `${row.sender_name}: ${text}`
+    // Only a real speaker stands at the beginning of a line.
+    return direct ? text : `${row.sender_name}: ${text.replace(LINE_BREAK, '\n  ')}`
   }
   const talk = rows.filter((row) => row.state !== 'turn').map(said)
   const asked = rows.filter((row) => row.state === 'turn').map(said).join('\n')

@@ -167,6 +167,7 @@ export function createAsks(
       body: { text: `I can't take this: ${error.message}`, reply_to: ask.reply_to },
     })
     await inbox.drop(ask.id)
+    replies.givenUp(ask)
   }
 
   async function guarded(work: () => Promise<void>): Promise<void> {

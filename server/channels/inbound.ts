@@ -14,6 +14,8 @@ import { chatKind, type Place } from './session-key.ts'
 /** Names that platforms give to the parts of a chat, in `routing` beside the usual fields. */
 const THREADS = ['thread_id', 'topic_id', 'message_thread_id', 'thread_ts']
 const MAX_ID = 1000
+/** Two ids that differ only in these would be kept, or shown, as one. */
+const UNSEEN = /[\p{Cc}\p{Cs}]/u
 
 /**
  * What happens to a message before it is acknowledged: is it consistent, may its writer write, where does it go; then
@@ -117,15 +119,21 @@ export function createInbound(
 }
 
 /** Sessions and replies go by these, so a plugin must not say two things of one message. */
-function inconsistency({ chat_id, sender, routing, message_id }: MessageReceived): string | undefined {
+function inconsistency({ chat_id, sender, routing, message_id, reply_to }: MessageReceived): string | undefined {
   if (chat_id !== routing.chat_id) return 'chat_id: differs from routing.chat_id; the message was dropped'
   if (sender.id !== routing.sender_id) return 'sender.id: differs from routing.sender_id; the message was dropped'
   if (chat_id === '' || sender.id === '' || message_id === '') {
     return 'chat_id, sender.id and message_id must not be empty; the message was dropped'
   }
-  if (Math.max(chat_id.length, sender.id.length, message_id.length) > MAX_ID) {
-    return `chat_id, sender.id and message_id must have at most ${MAX_ID} characters; the message was dropped`
+  const threads = THREADS.map((name) => routing[name])
+  const ids = [chat_id, sender.id, message_id, reply_to, routing.chat_type, ...threads].filter((id) => id !== undefined)
+  if (ids.some((id) => id.length > MAX_ID)) {
+    return `an id has more than ${MAX_ID} characters; the message was dropped`
   }
+  if (ids.some((id) => UNSEEN.test(id))) {
+    return 'an id holds control characters or half a character; the message was dropped'
+  }
+  return undefined
 }
 
 function placeOf(channel: string, { chat_id, sender, routing }: MessageReceived): Place {

@@ -14,6 +14,8 @@ const TIMEOUTS = 20
 const MAX_AGE_MS = 3 * 24 * 3600_000
 const FIRST_RETRY_MS = 1000
 const LAST_RETRY_MS = 300_000
+/** Whatever a platform asks for: everything else in the chat waits behind it. */
+const LONGEST_WAIT_MS = 3600_000
 const SEND_MS = 30_000
 const SEND_MEDIA_MS = 180_000
 /** Nothing becomes better by sending it again. */
@@ -90,7 +92,9 @@ export function createOutbox(deps: {
       }
       inFlight.add(row.id)
       try {
-        await deliver(carrier, row)
+        // Read once more: until now it could be rewritten.
+        const last = await store.get(row.id)
+        if (last?.state === 'waiting') await deliver(carrier, last)
       } finally {
         inFlight.delete(row.id)
       }
@@ -172,7 +176,7 @@ export function createOutbox(deps: {
     if (FINAL.has(code) || attempts >= (code === 'timeout' || code === 'rate_limited' ? TIMEOUTS : ATTEMPTS)) {
       return await bury({ ...row, attempts }, words)
     }
-    const wait = error.retry_after_ms ?? delayOf(attempts)
+    const wait = Math.min(error.retry_after_ms ?? delayOf(attempts), LONGEST_WAIT_MS)
     await store.update(row.id, { attempts, error: words, next_at: now() + wait })
   }
 

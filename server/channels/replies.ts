@@ -214,6 +214,8 @@ export function createReplies(
   return {
     /** A message was taken; its writer sees that something happens. */
     waiting: (chat: Parameters<Typing['keep']>[0]): void => typing.keep(chat),
+    /** Nothing happens any more with what was taken. */
+    givenUp: (chat: Parameters<Typing['end']>[0]): void => typing.end(chat),
 
     /** A turn that answers a chat. */
     async track(turnId: string): Promise<void> {
