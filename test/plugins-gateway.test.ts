@@ -159,6 +159,19 @@ describe('a gateway', { timeout: 120_000 }, () => {
     assert.deepEqual(app.texts('a'), [long])
   })
 
+  it('is heard although it reads nothing and both pipes are full', async () => {
+    const app = await open({ a: channel('gateway.mjs') }, { ping_seconds: 60, hold_seconds: 30 })
+    await app.ready('a')
+    const large = 'x'.repeat(500_000)
+    const unread = app.order('a', 'deaf 300').then(() =>
+      Array.from({ length: 4 }, () => app.order('a', large).catch(({ code }: { code: string }) => code))
+    )
+    await until(() => app.texts('a').length === 300)
+    assert.deepEqual(app.texts('a'), Array.from({ length: 300 }, (_, i) => `${i} ${'y'.repeat(2000)}`))
+    // Then it reads on, and nothing was lost in this direction either.
+    assert.ok((await Promise.all(await unread)).every((answer) => typeof answer === 'object'))
+  })
+
   it('loses only the event with a bad field, which is named in its log', async () => {
     const app = await open({ a: channel('gateway.mjs') })
     await app.ready('a')

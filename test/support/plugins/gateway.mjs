@@ -45,12 +45,19 @@ const orders = {
   'late MS': ({ rest, request_id }) =>
     setTimeout(() => say({ type: 'command_ok', request_id, message_id: 'late' }), Number(rest)),
   'lie ID': ({ rest }) => say({ type: 'command_ok', request_id: rest, message_id: 'a lie' }),
-  deaf: () => process.stdin.pause(),
+  'deaf COUNT': ({ rest, request_id }) => {
+    process.stdin.pause()
+    say({ type: 'command_ok', request_id })
+    setTimeout(() => {
+      for (let i = 0; i < Number(rest); i++) say(message(++sent, `${i} ${'y'.repeat(2000)}`))
+      setTimeout(() => process.stdin.resume(), 300)
+    }, 300)
+  },
   numb: () => (pongs = false),
   environment: ({ request_id }) =>
     say({ type: 'command_ok', request_id, message_id: Object.keys(process.env).sort().join(',') }),
 }
-const QUIET = /^(silent|fail|late|lie|environment)$/
+const QUIET = /^(silent|fail|late|lie|environment|deaf)$/
 
 createInterface({ input: process.stdin }).on('line', async (line) => {
   const command = JSON.parse(line)

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { afterEach, describe, it } from 'node:test'
+import { delay, fail, toolCall } from '../server/models/providers/scripted.ts'
+import { answered, begin, closeAll, lastText } from './support/channel-app.ts'
+import { until } from './support/chat-platform.ts'
+
+afterEach(closeAll)
+
+/** Where gateways before this one lost a message, fell silent or mixed people up. */
+describe('a chat goes on', () => {
+  it('when a turn ends before the pause after a burst does: what was written meanwhile is answered', async () => {
+    const channels = { telegram: { allowed_users: ['42'], burst_ms: 400 } }
+    const { chat, model } = await begin({ channels, answers: [[delay(150), 'first'], 'second'] })
+    await chat.say('one')
+    await until(() => model.requests.length, (count) => count === 1)
+    // The pause after this one is longer than what is left of the turn.
+    await chat.say('two')
+    await answered(chat, 2)
+    assert.deepEqual(chat.texts(), ['first', 'second'])
+    assert.equal(lastText(model.requests), 'two')
+  })
+
+  it('when a message comes during the last call of the model, after a tool ran', async () => {
+    const { chat, model } = await begin({ answers: [toolCall('time.now'), [delay(300), 'It is late.'], 'Good night.'] })
+    await chat.say('What time is it?')
+    await until(() => model.requests.length, (count) => count === 2)
+    await chat.say('Then good night')
+    await answered(chat, 2)
+    assert.deepEqual(chat.texts(), ['It is late.', 'Good night.'])
+    assert.equal(lastText(model.requests), 'Then good night')
+  })
+
+  it('when a turn fails, or hangs and is stopped', async () => {
+    const { chat, model } = await begin({ answers: [fail('invalid'), [delay(60_000), 'never'], 'Here I am.'] })
+    await chat.say('one')
+    await answered(chat, 1)
+    await chat.say('two')
+    await until(() => model.requests.length, (count) => count === 2)
+    await chat.say('/stop')
+    await answered(chat, 2)
+    await chat.say('three')
+    await answered(chat, 3)
+    assert.deepEqual(chat.texts().slice(1), ['Stopped.', 'Here I am.'])
+  })
+
+  it('when somebody writes while a question waits: no call of a tool is left without its result', async () => {
+    const channels = { telegram: { allowed_users: ['42'], burst_ms: 0, queue_policy: 'fifo' } }
+    const answers = [toolCall('notes.create', { path: 'a.md', content: 'x' }), 'Written.', 'And that.']
+    const { chat, model } = await begin({ channels, answers })
+    await chat.say('Write it')
+    await answered(chat, 1)
+    await chat.say('Something else')
+    await chat.press('Allow Once')
+    await answered(chat, 3)
+    assert.deepEqual(chat.texts().slice(1), ['Written.', 'And that.'])
+    for (const { messages } of model.requests) {
+      const called = messages.flatMap((message) => message.role === 'assistant' ? message.tool_calls ?? [] : [])
+      const results = messages.flatMap((message) => message.role === 'tool' ? [message.call_id] : [])
+      assert.deepEqual(called.map(({ call_id }) => call_id), results)
+    }
+  })
+
+  it('with the name of each who wrote, also where waiting messages are made one turn', async () => {
+    const group = { chat: '-1', type: 'group', mention: true }
+    const channels = { telegram: { allowed_groups: ['-1'], burst_ms: 0, queue_policy: 'merge' } }
+    const { chat, model } = await begin({ channels, answers: [[delay(500), 'first'], 'both', 'both'] })
+    await chat.say({ ...group, text: 'begin', from: '1', name: 'Ada' })
+    await until(() => model.requests.length, (count) => count === 1)
+    await chat.say({ ...group, text: 'I say yes', from: '1', name: 'Ada' })
+    await chat.say({ ...group, text: 'I say no', from: '2', name: 'Bob' })
+    await answered(chat, 2, '-1')
+    assert.match(lastText(model.requests), /^Ada: I say yes\n+Bob: I say no$/)
+    assert.equal(model.requests.length, 2)
+  })
+})
