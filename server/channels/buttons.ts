@@ -39,7 +39,8 @@ export function createButtons(
   const { store, people, questions, settings, log, now } = deps
 
   /** Words for the one who pressed; undefined just ends the waiting sign. */
-  async function pressed(channel: string, press: CallbackQuery): Promise<string | undefined> {
+  async function pressed(carrier: Gateway, press: CallbackQuery): Promise<string | undefined> {
+    const channel = carrier.name
     const row = await messageOf(channel, press)
     if (!row) return 'This message is not known any more.'
     const person = await people.person(channel, press.sender.id)
@@ -57,7 +58,7 @@ export function createButtons(
       return await approve(row, press, what as Decision, rest[0])
     }
     if (kind === 'answer') return await answer(row, press, what, Number(rest[0]))
-    if (kind === 'choice') return await choose(row, press, Number(what))
+    if (kind === 'choice') return await choose(carrier, row, press, Number(what))
   }
 
   /** A press may overtake the note of what its message is called. */
@@ -92,7 +93,7 @@ export function createButtons(
     return choice.slice(0, 100)
   }
 
-  async function choose(row: OutRow, press: CallbackQuery, number: number) {
+  async function choose(carrier: Gateway, row: OutRow, press: CallbackQuery, number: number) {
     const choice = row.body.buttons?.rows[number]?.[0]?.text
     if (choice === undefined || row.session_id === null) return 'This message is not known any more.'
     // Stored under the message, not under the press: whoever presses second finds it taken.
@@ -114,6 +115,8 @@ export function createButtons(
       at: now(),
     })
     if (!await store.press(row.id)) return 'This was answered already.'
+    // Where nothing can be edited, the press itself stands in the chat.
+    if (!carrier.ready?.capabilities.includes('edit')) return undefined
     await deps.outbox.add({
       ...row,
       kind: 'edit',
@@ -126,7 +129,7 @@ export function createButtons(
   return async (carrier: Gateway, press: CallbackQuery): Promise<void> => {
     let toast: string | undefined
     try {
-      toast = await pressed(carrier.name, press)
+      toast = await pressed(carrier, press)
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       toast = error.message
