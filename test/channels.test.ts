@@ -721,6 +721,8 @@ describe('a channel as the owner sees it', () => {
     assert.deepEqual(view.messages, { in: 1, out: 1, in_last_hour: 1, out_last_hour: 1 })
     assert.equal(view.open_to, '1 person')
     assert.deepEqual({ ...view.auth!, expires_at: 0 }, { method: 'pair_code', code: 'ABCD-1234', expires_at: 0 })
+    const { secret: token } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'k', scopes: ['read'] } })
+    assert.equal((await app.json<Channel>('/api/channels/telegram', { token })).auth, null)
     await chat.tell({ type: 'auth_success' })
     await chat.tell({ type: 'error', code: 'not_connected', message: 'socket closed', fatal: false })
     const after = await app.json<Channel>('/api/channels/telegram')

@@ -110,13 +110,14 @@ export async function createPlugins(deps: PluginDeps) {
     async list(caller: Caller): Promise<Plugin[]> {
       demand(caller, 'read')
       await roster.look()
-      return await Promise.all(roster.specs().map((spec) => viewOf(spec, roster)))
+      const plugins = await Promise.all(roster.specs().map((spec) => viewOf(spec, roster)))
+      return plugins.map((plugin) => forReader(caller, plugin))
     },
 
     async get(caller: Caller, name: string): Promise<PluginDetail> {
       demand(caller, 'read')
       await roster.look()
-      return await show(name)
+      return forReader(caller, await show(name))
     },
 
     async accept(caller: Caller, name: string, hash: string): Promise<PluginDetail> {
@@ -256,3 +257,7 @@ export async function createPlugins(deps: PluginDeps) {
     },
   }
 }
+
+/** Where it lies on the machine and what went wrong in it is the owner's to know. */
+const forReader = <P extends Plugin>(caller: Caller, plugin: P): P =>
+  can(caller, 'admin') ? plugin : { ...plugin, folder: null, pid: null, incidents: [] }

@@ -83,6 +83,9 @@ describe('a plugin of a stranger', { timeout: 120_000 }, () => {
     await app.accept()
     const denied = await until(async () => (await app.get()).incidents.find(({ kind }) => kind === 'denied'))
     assert.match(denied.message, /tried to read \/etc\/hostname: refused/)
+    const { secret: token } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'k', scopes: ['read'] } })
+    const { plugin } = await app.json<{ plugin: PluginDetail }>('/api/plugins/stranger', { token })
+    assert.deepEqual([plugin.folder, plugin.pid, plugin.incidents], [null, null, []])
   })
 
   it('puts its secret into no status and no error that others see', async () => {
