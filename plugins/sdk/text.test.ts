@@ -38,4 +38,17 @@ describe('a long text', () => {
     const lines = pieces.join('\n').split('\n').filter((line) => line.startsWith('  line('))
     assert.deepEqual(lines, code.split('\n'))
   })
+
+  it('makes no crowd of messages of one long line behind a fence', () => {
+    const limit = { max: 100, unit: 'utf16' } as const
+    for (const line of [`\`\`\`json ${'x'.repeat(5000)}`, '`'.repeat(5000), `~~~${'y'.repeat(5000)}`]) {
+      const pieces = splitText(line, limit)
+      assert.ok(pieces.length < 120 && fits(pieces, limit), `${pieces.length}`)
+    }
+  })
+
+  it('is not taken for code because of a line that only quotes some', () => {
+    const pieces = splitText('``` a ``` and\n' + 'word '.repeat(40), { max: 100, unit: 'utf16' })
+    assert.ok(pieces.every((piece) => !piece.endsWith('\n```')), JSON.stringify(pieces))
+  })
 })

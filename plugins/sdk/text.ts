@@ -27,13 +27,13 @@ export function splitText(text: string, limit: TextLimit): string[] {
   let rest = text
   let fence: Fence | undefined
   while (rest.trim() !== '') {
-    const head = fence ? `${fence.open}\n` : ''
+    const head = fence ? `${lengthOf(fence.open, limit.unit) > limit.max / 3 ? fence.mark : fence.open}\n` : ''
     if (lengthOf(head + rest, limit.unit) <= limit.max) {
       pieces.push(head + rest)
       break
     }
-    // A cut within a fence adds its closing line.
-    const room = limit.max - lengthOf(head, limit.unit) - lengthOf('\n' + (fence?.mark ?? '```'), limit.unit)
+    // Room for a closing line is kept whether or not one turns out to be needed.
+    const room = limit.max - lengthOf(head, limit.unit) - LONGEST_MARK - 1
     const size = Math.max(1, fitting(rest, Math.max(1, room), limit.unit))
     const end = seam(rest, size)
     const piece = rest.slice(0, end).replace(/\s+$/, '')
@@ -68,16 +68,22 @@ function seam(text: string, size: number): number {
   return size
 }
 
+/** The line that opens a code block again, and what closes it. */
 type Fence = { open: string; mark: string }
+
+/** Signs of a fence; more of them are an ornament. */
+const LONGEST_MARK = 8
+const FENCE = /^ {0,3}(?:(`{3,8})(?!`)([^`]*)|(~{3,8})(?!~)(.*))$/
 
 /** The fence that is open at the end of a text that began in `before`. */
 function fenceAfter(text: string, before: Fence | undefined): Fence | undefined {
-  let fence = before
+  let open = before
   for (const line of text.split('\n')) {
-    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1]
-    if (!mark) continue
-    if (!fence) fence = { open: line.trim(), mark }
-    else if (mark[0] === fence.mark[0] && mark.length >= fence.mark.length && line.trim() === mark) fence = undefined
+    const found = FENCE.exec(line)
+    if (!found) continue
+    const [mark, about] = [found[1] ?? found[3]!, (found[2] ?? found[4]!).trim()]
+    if (!open) open = { open: mark + about.slice(0, 30), mark }
+    else if (about === '' && mark.startsWith(open.mark)) open = undefined
   }
-  return fence
+  return open
 }

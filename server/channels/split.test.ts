@@ -38,6 +38,30 @@ describe('splitting a reply', () => {
     assert.ok(parts.at(-1)!.endsWith('Done.'))
   })
 
+  it('knows fences of either sign and of any length, and closes each by its own', () => {
+    const text = `~~~~py\n${words(30)}\n\`\`\`\n${words(30)}\n~~~~\n${words(30)}`
+    const parts = splitText(text, { size: 100, unit: 'utf16' })
+    assert.ok(parts.every((part) => part.length <= 100))
+    assert.ok(parts[0]!.startsWith('~~~~py\n') && parts[0]!.endsWith('\n~~~~'), parts[0])
+    assert.ok(parts[1]!.startsWith('~~~~py\n'), parts[1])
+    assert.ok(!parts.at(-1)!.includes('~'), parts.at(-1))
+  })
+
+  it('makes no crowd of messages of one long line behind a fence', () => {
+    for (const line of [`\`\`\`json ${'x'.repeat(5000)}`, '`'.repeat(5000), `~~~${'y'.repeat(5000)}`]) {
+      const parts = splitText(line, { size: 100, unit: 'utf16' })
+      assert.ok(parts.length < 120 && parts.every((part) => part.length <= 100), `${parts.length}`)
+    }
+  })
+
+  it('takes no time over signs that begin something and end nothing', () => {
+    for (const sign of ['[', '![', '**a', '`', '&', '*a ', 'https://']) {
+      const begun = performance.now()
+      splitText(sign.repeat(50_000), { size: 2000, unit: 'utf16' })
+      assert.ok(performance.now() - begun < 5000, sign)
+    }
+  })
+
   it('leaves no empty code block behind', () => {
     const parts = splitText(`\`\`\`\n${'a'.repeat(90)}\n\`\`\``, { size: 98, unit: 'utf16' })
     for (const part of parts) assert.doesNotMatch(part, /^```\n*```$/)

@@ -35,32 +35,29 @@ export function lengthIn(text: string, unit: TextUnit): number {
 export function splitText(text: string, { size, unit }: TextLimit): string[] {
   const parts: string[] = []
   let rest = text.trim()
-  let fence = ''
+  let fence: Fence | undefined
   while (rest !== '') {
-    const opening = fence === '' ? '' : `${fence}\n`
+    const opening = fence === undefined ? '' : `${lengthIn(fence.open, unit) > size / 3 ? fence.mark : fence.open}\n`
     if (lengthIn(opening + rest, unit) <= size) {
       parts.push(opening + rest)
       break
     }
     // Room for the closing fence is kept whether or not one turns out to be needed.
-    const room = size - lengthIn(opening, unit) - CLOSING.length
-    const cut = cutOf(rest, Math.max(1, room), unit, fence !== '')
+    const room = size - lengthIn(opening, unit) - LONGEST_MARK - 1
+    const cut = cutOf(rest, Math.max(1, room), unit, fence !== undefined)
     const head = rest.slice(0, cut).trimEnd()
     const open = fenceAfter(head, fence)
-    const part = opening + head + (open === '' ? '' : CLOSING)
-    if (head.trim() !== '') parts.push(part)
+    if (head.trim() !== '') parts.push(opening + head + closingOf(open))
     // Within code the indentation of the next line stays.
-    rest = open === '' ? rest.slice(cut).trimStart() : rest.slice(cut).replace(/^\n+/, '')
+    rest = open ? rest.slice(cut).replace(/^\n+/, '') : rest.slice(cut).trimStart()
     fence = open
-    if (fence !== '' && rest.trim() === '```') break
+    if (fence && rest.trim() === fence.mark) break
   }
   return parts
 }
 
 /** A text that ends inside a code block, with the block closed. */
-export const withFenceClosed = (text: string): string => fenceAfter(text, '') === '' ? text : text + CLOSING
-
-const CLOSING = '\n```'
+export const withFenceClosed = (text: string): string => text + closingOf(fenceAfter(text))
 
 /** Where to cut so that what comes before has at most `room` units. */
 function cutOf(text: string, room: number, unit: TextUnit, inCode: boolean): number {
@@ -104,7 +101,7 @@ const signs = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
 /** What must not be cut: links and images, inline code, emphasis, entities, addresses. */
 const SPANS = new RegExp(
   [
-    '!?\\[[^\\]\\n]{0,500}\\]\\([^)\\n]{0,1500}\\)',
+    '!?\\[[^\\[\\]\\n]{0,500}\\]\\([^)\\n]{0,1500}\\)',
     '`[^`\\n]{1,500}`',
     '\\*\\*[^*\\n]{1,500}\\*\\*',
     '__[^_\\n]{1,500}__',
@@ -119,13 +116,24 @@ const SPANS = new RegExp(
 const spansOf = (text: string): [number, number][] =>
   [...text.matchAll(SPANS)].map((match) => [match.index, match.index + match[0].length])
 
-/** The line that opened the code block in which a text ends; empty outside of code. */
-function fenceAfter(text: string, before: string): string {
+/** A code block that is open: the line that opens it again, and what closes it. */
+type Fence = { open: string; mark: string }
+
+/** Signs of a fence; more of them are an ornament. */
+const LONGEST_MARK = 8
+const FENCE = /^ {0,3}(?:(`{3,8})(?!`)([^`]*)|(~{3,8})(?!~)(.*))$/
+
+const closingOf = (fence: Fence | undefined): string => fence ? `\n${fence.mark}` : ''
+
+/** The code block in which a text ends; undefined outside of code. */
+function fenceAfter(text: string, before?: Fence): Fence | undefined {
   let open = before
   for (const line of text.split('\n')) {
-    const found = /^ {0,3}(```+)([^`]*)$/.exec(line)
+    const found = FENCE.exec(line)
     if (!found) continue
-    open = open === '' ? `\`\`\`${found[2]!.trim().slice(0, 30)}` : ''
+    const [mark, about] = [found[1] ?? found[3]!, (found[2] ?? found[4]!).trim()]
+    if (!open) open = { open: mark + about.slice(0, 30), mark }
+    else if (about === '' && mark.startsWith(open.mark)) open = undefined
   }
   return open
 }
