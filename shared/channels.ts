@@ -87,6 +87,16 @@ export const channelEntries = {
     whole('Wait for more', 'Milliseconds in which messages of one person are joined', 0, 60_000),
   ),
   streaming: v.optional(flag('Growing replies', 'Show long replies while they are written, where edits work')),
+  ack_reaction: v.optional(
+    v.pipe(
+      v.picklist(['off', 'working', 'all'], 'must be off, working or all'),
+      v.title('Reactions'),
+      v.description(
+        'Signs below what people write, where the platform has them: 👀 while the agent works, 😢 when it failed; ' +
+          'with "all" also 👍 when it is done',
+      ),
+    ),
+  ),
   text_limit: v.optional(
     whole('Longest message', "Longer replies are split; the platform's own when left out", 100, 1_000_000),
   ),
@@ -107,6 +117,7 @@ export const CHANNEL_DEFAULTS = {
   context_hours: 24,
   burst_ms: 1500,
   streaming: true,
+  ack_reaction: 'off' as 'off' | 'working' | 'all',
   max_media_bytes: 25 * 1024 ** 2,
 }
 

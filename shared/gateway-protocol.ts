@@ -62,8 +62,13 @@ const SendMedia = v.object({
   media: MediaPayload,
   caption: maybe(text),
 })
-/** Has no request id, so it is never answered. A duration of 0 ends it. */
-const SendTyping = v.object({ type: v.literal('send_typing'), chat_id: text, duration: v.optional(u32, 0) })
+/** Has no request id, so it is never answered. A duration of 0 ends it. `thread_id` is an addition of ours. */
+const SendTyping = v.object({
+  type: v.literal('send_typing'),
+  chat_id: text,
+  thread_id: maybe(text),
+  duration: v.optional(u32, 0),
+})
 const EditMessage = v.object({
   type: v.literal('edit_message'),
   request_id: text,
@@ -83,6 +88,20 @@ const AnswerCallbackQuery = v.object({
   callback_query_id: text,
   text: maybe(text),
 })
+/**
+ * Our sign below a message of somebody, in place of the one before; none takes it away. An addition of ours, only for
+ * plugins whose `ready` names `reactions`.
+ */
+const SetReaction = v.object({
+  type: v.literal('set_reaction'),
+  request_id: text,
+  chat_id: text,
+  thread_id: maybe(text),
+  message_id: text,
+  emoji: maybe(text),
+  /** What we had set before, for platforms that add signs to each other. */
+  replaces: maybe(text),
+})
 const Ping = v.object({ type: v.literal('ping'), request_id: text })
 const Shutdown = v.object({ type: v.literal('shutdown') })
 
@@ -94,6 +113,7 @@ export const GatewayCommand = v.variant('type', [
   EditMessage,
   DeleteMessage,
   AnswerCallbackQuery,
+  SetReaction,
   Ping,
   Shutdown,
 ])
@@ -106,6 +126,7 @@ export type CommandBody =
   | Omit<v.InferOutput<typeof EditMessage>, 'request_id'>
   | Omit<v.InferOutput<typeof DeleteMessage>, 'request_id'>
   | Omit<v.InferOutput<typeof AnswerCallbackQuery>, 'request_id'>
+  | Omit<v.InferOutput<typeof SetReaction>, 'request_id'>
 
 /** Who wrote, on the platform. */
 export const Sender = v.object({ id: text, username: maybe(text), display_name: maybe(text) })
@@ -236,5 +257,14 @@ export const COMMAND_ERROR_CODES = [
   'not_connected',
 ] as const
 
-/** What a plugin may say in `ready` that it can do, beside anything of its own. */
-export const GATEWAY_CAPABILITIES = ['media', 'edit', 'delete', 'typing', 'reply', 'inline_keyboard'] as const
+/** What a plugin may say in `ready` that it can do, beside anything of its own; the last two are additions of ours. */
+export const GATEWAY_CAPABILITIES = [
+  'media',
+  'edit',
+  'delete',
+  'typing',
+  'reply',
+  'inline_keyboard',
+  'media_file',
+  'reactions',
+] as const

@@ -97,7 +97,8 @@ export async function startDiscord(token: string) {
       : at >= 0
       ? prepared.splice(at, 1)[0]!
       : answer(call, url.searchParams)
-    response.writeHead(result.status, { 'content-type': 'application/json', ...result.headers })
+    const type = result.body === undefined ? {} : { 'content-type': 'application/json' }
+    response.writeHead(result.status, { ...type, ...result.headers })
     response.end(result.body === undefined ? undefined : JSON.stringify(result.body))
     calls.push(call)
     changed()

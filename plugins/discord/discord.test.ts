@@ -186,6 +186,23 @@ describe('Discord', () => {
     assert.deepEqual([body.content, body.allowed_mentions], ['here', { parse: [], replied_user: false }])
   })
 
+  it('sets a sign below a message in place of the one before', async () => {
+    const plugin = await start()
+    const react = (request_id: string, more: object) =>
+      plugin.ask({ type: 'set_reaction', request_id, chat_id: ROOM, message_id: `${THREAD}/77`, ...more })
+    await react('X1', { emoji: '👀' })
+    await react('X2', { emoji: '👍', replaces: '👀' })
+    await react('X3', { replaces: '👍' })
+    const calls = discord.calls.filter(({ path }) => path.includes('/reactions/'))
+    const reactions = `/channels/${THREAD}/messages/77/reactions`
+    assert.deepEqual(calls.map(({ method, path }) => `${method} ${path}`), [
+      `PUT ${reactions}/👀/@me`,
+      `DELETE ${reactions}/👀/@me`,
+      `PUT ${reactions}/👍/@me`,
+      `DELETE ${reactions}/👍/@me`,
+    ])
+  })
+
   it('shows buttons, acknowledges a pressed one at once, and says a word about it', async () => {
     const plugin = await start()
     const row = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => ({ text: name, callback_data: `ask:${name}` }))

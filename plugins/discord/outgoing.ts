@@ -23,7 +23,7 @@ const MAX_DATA = 100
 const NOBODY = { parse: [], replied_user: false }
 
 /** What the core wants said. */
-export function createOutgoing(api: API): Pick<Required<Channel>, 'send' | 'edit' | 'delete' | 'media'> {
+export function createOutgoing(api: API): Pick<Required<Channel>, 'send' | 'edit' | 'delete' | 'media' | 'react'> {
   async function post(channel: string, body: Parameters<API['channels']['createMessage']>[1], request: string) {
     const sent = await api.channels.createMessage(channel, {
       ...body,
@@ -64,6 +64,16 @@ export function createOutgoing(api: API): Pick<Required<Channel>, 'send' | 'edit
       await api.channels.deleteMessage(channel, number).catch((error: unknown) => {
         throw refusal(error)
       })
+    },
+
+    async react({ message_id, emoji, replaces }) {
+      const { channel, number } = known(message_id)
+      try {
+        if (replaces) await api.channels.deleteOwnMessageReaction(channel, number, replaces)
+        if (emoji) await api.channels.addMessageReaction(channel, number, emoji)
+      } catch (error) {
+        throw refusal(error)
+      }
     },
 
     async media(message) {

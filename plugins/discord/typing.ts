@@ -34,10 +34,11 @@ export function createTyping({ channel, api }: { channel: ChannelApi; api: API }
       if (threads.size > MAX_CHATS) threads.delete(threads.keys().next().value!)
     },
 
-    async typing(chat: string, seconds: number): Promise<void> {
+    /** Only a core of ours tells the thread. */
+    async typing(chat: string, seconds: number, thread = threads.get(chat)): Promise<void> {
       end(chat)
       if (seconds <= 0) return
-      const where = channelOf({ chat_id: chat, thread_id: threads.get(chat) })
+      const where = channelOf({ chat_id: chat, thread_id: thread })
       await show(chat, where, Date.now() + seconds * 1000).catch((error: unknown) => {
         throw refusal(error)
       })

@@ -177,6 +177,22 @@ describe('Matrix', () => {
     assert.deepEqual(plugin.problems, [])
   })
 
+  it('sets a sign below a message in place of the one before', async () => {
+    const plugin = await start()
+    const react = (request_id: string, more: object) =>
+      plugin.ask({ type: 'set_reaction', request_id, chat_id: DIRECT, message_id: '$asked', ...more })
+    const before = matrix.calls.length
+    await react('X1', { emoji: '👀' })
+    await react('X2', { emoji: '👍', replaces: '👀' })
+    await react('X3', { replaces: '👍' })
+    const [first, second] = matrix.sent(DIRECT).slice(-2)
+    assert.deepEqual(first!.content['m.relates_to'], { rel_type: 'm.annotation', event_id: '$asked', key: '👀' })
+    const redacted = matrix.calls.slice(before).filter(({ path }) => path.includes('/redact/')).map(({ path }) =>
+      path.split('/').at(-2)
+    )
+    assert.deepEqual(redacted.map((id) => decodeURIComponent(id!)), [first!.event_id, second!.event_id])
+  })
+
   it('gives files themselves and sends files', async () => {
     const plugin = await start()
     matrix.files.set('cat', Buffer.from('picture'))

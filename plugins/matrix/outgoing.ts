@@ -7,9 +7,11 @@ import type { Self } from './self.ts'
 
 type Content = Record<string, unknown>
 
+const MAX_REACTIONS = 1000
+
 /** What the core wants said. The id of a command is that of the transaction, so that the server does each once. */
 export function createOutgoing({ api, rooms, self }: { api: MatrixApi; rooms: Rooms; self: Self }): Required<
-  Pick<Channel, 'send' | 'edit' | 'delete' | 'media' | 'typing'>
+  Pick<Channel, 'send' | 'edit' | 'delete' | 'media' | 'react' | 'typing'>
 > {
   async function put(room: string, transaction: string, content: Content): Promise<string> {
     if (!/^[!#]/.test(room)) throw new PluginError('chat_not_found', `${room} is no room`)
@@ -34,6 +36,9 @@ export function createOutgoing({ api, rooms, self }: { api: MatrixApi; rooms: Ro
     'm.mentions': {},
   })
 
+  /** Our reactions, by the message that they stand below. */
+  const reactions = new Map<string, string>()
+
   return {
     send: ({ chat_id, request_id, content, reply_to, thread_id }) =>
       put(chat_id, request_id, { ...text(content), ...relation(reply_to, thread_id) }),
@@ -50,6 +55,23 @@ export function createOutgoing({ api, rooms, self }: { api: MatrixApi; rooms: Ro
 
     async delete({ chat_id, request_id, message_id }) {
       await api.call('PUT', path`client/v3/rooms/${chat_id}/redact/${message_id}/${request_id}`, { body: {} })
+    },
+
+    async react({ chat_id, request_id, message_id, emoji, replaces }) {
+      // A reaction is an event of its own here, and is taken back as one.
+      const before = replaces && reactions.get(message_id)
+      if (before) {
+        await api.call('PUT', path`client/v3/rooms/${chat_id}/redact/${before}/${request_id}-over`, { body: {} })
+        reactions.delete(message_id)
+      }
+      if (!emoji) return
+      const sent = await api.call<{ event_id: string }>(
+        'PUT',
+        path`client/v3/rooms/${chat_id}/send/m.reaction/${request_id}`,
+        { body: { 'm.relates_to': { rel_type: 'm.annotation', event_id: message_id, key: emoji } } },
+      )
+      reactions.set(message_id, sent.event_id)
+      if (reactions.size > MAX_REACTIONS) reactions.delete(reactions.keys().next().value!)
     },
 
     async media({ chat_id, request_id, media, bytes, caption = '', thread_id }) {

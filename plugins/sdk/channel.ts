@@ -33,8 +33,12 @@ export type Channel = {
   edit?(message: Target & { message_id: string; content: string }): Promise<void>
   delete?(message: Target & { message_id: string }): Promise<void>
   media?(message: OutgoingMedia): Promise<string | undefined>
-  /** For so many seconds; 0 ends it. */
-  typing?(chatId: string, seconds: number): Promise<void> | void
+  /** For so many seconds; 0 ends it. The thread as the routing of the message named it. */
+  typing?(chatId: string, seconds: number, threadId?: string): Promise<void> | void
+  /** Our sign below a message of somebody, in place of `replaces`; without `emoji` it goes. */
+  react?(
+    message: Target & { message_id: string; emoji?: string | undefined; replaces?: string | undefined },
+  ): Promise<void>
   /** Ends the waiting of a pressed button; `text` is shown shortly to who pressed it. */
   answerCallback?(callbackId: string, text: string | undefined): Promise<void> | void
   /** Whether the platform can be reached now; true when left out. */
@@ -79,7 +83,7 @@ export type ChannelApi = PluginApi & Pick<Registrar, 'httpRoute'> & {
 
 export type ChannelDefinition = {
   id: string
-  /** Beside `edit`, `delete`, `media` and `typing`, which follow from what there is. */
+  /** Beside `edit`, `delete`, `media`, `typing` and `reactions`, which follow from what there is. */
   capabilities?: ('reply' | 'inline_keyboard')[]
   /** Longest text of a message; a longer one is sent in pieces. */
   limit?: TextLimit

@@ -63,6 +63,8 @@ export function createCommands({ channel, limit, files, send, log }: {
       }
       case 'delete_message':
         return void await (platform.delete ?? cannot('delete messages'))(command)
+      case 'set_reaction':
+        return void await (platform.react ?? cannot('react'))(command)
       case 'answer_callback_query':
         return void await platform.answerCallback?.(command.callback_query_id, command.text)
     }
@@ -102,10 +104,10 @@ export function createCommands({ channel, limit, files, send, log }: {
     },
 
     /** Never answered, so its failure is only noted. */
-    async typing({ chat_id, duration }: Typing): Promise<void> {
+    async typing({ chat_id, thread_id, duration }: Typing): Promise<void> {
       try {
         const platform = await channel
-        await platform.typing?.(chat_id, duration)
+        await platform.typing?.(chat_id, duration, thread_id)
       } catch (error) {
         log.debug(`Typing could not be shown: ${describeError(error).message}`)
       }

@@ -123,6 +123,7 @@ async function run(definition: PluginDefinition): Promise<void> {
       case 'edit_message':
       case 'delete_message':
       case 'answer_callback_query':
+      case 'set_reaction':
         if (definition.channel) return background(commands.run(record))
         return background(send({
           type: 'command_error',
@@ -195,6 +196,7 @@ function readyOf({ id, channel: definition }: PluginDefinition, channel: Channel
     capabilities: [
       ...verbs,
       ...(channel?.media && api.dataDir !== null ? ['media_file'] : []),
+      ...(channel?.react ? ['reactions'] : []),
       ...definition?.capabilities ?? [],
     ],
     ...(definition?.limit ? { text_limit: definition.limit.max, text_unit: definition.limit.unit } : {}),

@@ -12,6 +12,7 @@ import type { NewOut, OutboxStore, OutRow } from './outbox-store.ts'
 import type { Outbox } from './outbox.ts'
 import type { PeopleStore } from './people-store.ts'
 import type { Questions } from './questions.ts'
+import type { Progress, Reactions } from './reactions.ts'
 import { choiceButtons, choiceList, extractChoices } from './reply-text.ts'
 import { splitText, type TextLimit } from './split.ts'
 import type { Typing } from './typing.ts'
@@ -36,6 +37,7 @@ export function createReplies(
     people: PeopleStore
     questions: Questions
     typing: Typing
+    reactions: Reactions
     settings: (name: string) => ChannelSettings
     limit: (name: string) => TextLimit
     gateway: (name: string) => Gateway | undefined
@@ -43,7 +45,7 @@ export function createReplies(
     again: (ask: AskRow) => void
   },
 ) {
-  const { sessions, inbox, outbox, store, questions, typing, settings, log, now } = deps
+  const { sessions, inbox, outbox, store, questions, typing, reactions, settings, log, now } = deps
   const tracked = new Map<string, Tracked>()
   const chains = createChains()
   const stop = new AbortController()
@@ -141,6 +143,7 @@ export function createReplies(
     if (asks.length === 0) return
     if (!turn) {
       await inbox.transaction((tx) => inbox.answered(tx, turnId, 'dropped'))
+      for (const ask of asks) reactions.show(ask, 'over')
       return
     }
     if (wasCut(turn) && asks.every(({ attempt }) => attempt < ATTEMPTS) && !await hasActed(turn)) {
@@ -155,6 +158,7 @@ export function createReplies(
       for (const entry of out) await store.add(tx, entry)
     })
     for (const { channel, chat_id } of out) outbox.kick(channel, chat_id)
+    for (const ask of asks) reactions.show(ask, progressOf(turn))
   }
 
   async function replyTo(ask: AskRow, turn: Turn, files: readonly Attachment[]): Promise<NewOut[]> {
@@ -223,6 +227,7 @@ export function createReplies(
       const known = tracked.get(turnId)
       if (known) known.asks = asks
       else tracked.set(turnId, { asks, live: undefined, attachments: undefined })
+      for (const ask of asks) if (ask.state === 'asked') reactions.show(ask, 'working')
       // Its end may have come before we listened.
       settleSoon(turnId)
     },
@@ -256,6 +261,9 @@ function byChat(asks: readonly AskRow[]): AskRow[] {
   for (const ask of asks) latest.set(JSON.stringify([ask.channel, ask.chat_id, ask.thread_id]), ask)
   return [...latest.values()]
 }
+
+/** A turn that a person stopped needs no sign. */
+const progressOf = ({ state, error }: Turn): Progress => state === 'completed' ? 'done' : error ? 'failed' : 'over'
 
 /** Whether the server's own stop ended it, not a person. */
 const wasCut = (turn: Turn): boolean => turn.state === 'interrupted' && turn.error !== null

@@ -31,6 +31,7 @@ import { createPairings } from './pairing.ts'
 import { createPeopleStore } from './people-store.ts'
 import { createQuestions } from './questions.ts'
 import { createListener, createTaking } from './receiver.ts'
+import { createReactions } from './reactions.ts'
 import { createReplies } from './replies.ts'
 import { destinationOf, noContradiction, type TaggedRules, withTag } from './routing.ts'
 import { chatKind } from './session-key.ts'
@@ -78,6 +79,7 @@ export async function createChannels(deps: ChannelDeps) {
     now,
   })
   const typing = createTyping({ gateway, now })
+  const reactions = createReactions({ gateway, settings, log })
   const pairings = createPairings({ ...deps, store: people, outbox })
   const questions = createQuestions({ ...deps, outbox, store: outboxStore, people, settings, gateway })
   const commands = createChatCommands({ ...deps, people, pairings, questions, settings })
@@ -89,6 +91,7 @@ export async function createChannels(deps: ChannelDeps) {
     people,
     questions,
     typing,
+    reactions,
     settings,
     limit,
     gateway,
@@ -151,6 +154,7 @@ export async function createChannels(deps: ChannelDeps) {
   async function resume(channel?: string): Promise<void> {
     try {
       await outbox.resume(channel)
+      if (channel !== undefined) reactions.resume(channel)
     } catch (error) {
       log.error('outbox.not_resumed', 'What waits could not be looked up', { error: String(error) })
     }
@@ -309,6 +313,7 @@ export async function createChannels(deps: ChannelDeps) {
       tidying.stop()
       unsubscribe()
       typing.stop()
+      reactions.stop()
       await asks.stop()
       await replies.stop()
       await outbox.stop()

@@ -14,14 +14,14 @@ export function createTyping(deps: { gateway: (name: string) => Gateway | undefi
   const chats = new Map<string, { chat: Chat; until: number }>()
   let timer: ReturnType<typeof setInterval> | undefined
   let stopped = false
-  const keyOf = (chat: Chat): string => JSON.stringify([chat.channel, chat.chat_id])
+  const keyOf = (chat: Chat): string => JSON.stringify([chat.channel, chat.chat_id, chat.thread_id])
 
-  function show({ channel, chat_id }: Chat, seconds: number): void {
+  function show({ channel, chat_id, thread_id }: Chat, seconds: number): void {
     const carrier = deps.gateway(channel)
     // One that names nothing that it can do may still do this: the reference core asks every plugin.
     const capable = carrier?.ready &&
       (carrier.ready.capabilities.length === 0 || carrier.ready.capabilities.includes('typing'))
-    if (carrier?.state === 'ready' && capable) carrier.typing(chat_id, seconds)
+    if (carrier?.state === 'ready' && capable) carrier.typing(chat_id, seconds, thread_id || undefined)
   }
 
   function refresh(): void {

@@ -29,7 +29,7 @@ export type Gateway = {
    */
   command(body: CommandBody, options: { request_id: string; timeout_ms?: number }): Promise<{ message_id?: string }>
   /** Fire and forget, dropped when the plugin is behind. 0 seconds ends it. */
-  typing(chatId: string, seconds: number): void
+  typing(chatId: string, seconds: number, threadId?: string): void
 }
 
 /** What channels hear: everything but `pong`, `ready` and answers in time, which the host takes care of. */

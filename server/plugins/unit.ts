@@ -253,8 +253,10 @@ export function createUnit(deps: {
       } else counters.commands++
       return await answer
     },
-    typing(chat_id, seconds) {
-      if (supervisor.state === 'ready') supervisor.process?.post({ type: 'send_typing', chat_id, duration: seconds })
+    typing(chat_id, seconds, thread_id) {
+      if (supervisor.state !== 'ready') return
+      const place = deps.manifest()?.protocol === 'gatehouse.v1' && thread_id ? { chat_id, thread_id } : { chat_id }
+      supervisor.process?.post({ type: 'send_typing', ...place, duration: seconds })
     },
   }
 

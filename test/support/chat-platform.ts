@@ -45,10 +45,14 @@ export function chatPlatform(
   const listeners: GatewayListener[] = []
   const stateListeners: ((gateway: Gateway) => void)[] = []
   const shown: Shown[] = []
+  /** What we set below messages of people, and took away. */
+  const reactions: { chat_id: string; message_id: string; emoji: string | undefined; replaces: string | undefined }[] =
+    []
   const toasts: { id: string; text: string | undefined }[] = []
   const done = new Map<string, string>()
   const commands: { request_id: string; body: CommandBody }[] = []
   let typing = 0
+  const typedIn = new Set<string | undefined>()
   let state: Gateway['state'] = 'ready'
   let queue: Promise<unknown> = Promise.resolve()
   let count = 0
@@ -78,6 +82,10 @@ export function chatPlatform(
       Object.assign(message, { text: body.content, buttons: undefined, edits: message.edits + 1 })
       return body.message_id
     }
+    if (body.type === 'set_reaction') {
+      const { chat_id, message_id, emoji, replaces } = body
+      reactions.push({ chat_id, message_id, emoji, replaces })
+    }
     if (body.type === 'answer_callback_query') toasts.push({ id: body.callback_query_id, text: body.text })
     return ''
   }
@@ -104,7 +112,10 @@ export function chatPlatform(
       await after(body, request_id)
       return { message_id: done.get(request_id)! }
     },
-    typing: () => void typing++,
+    typing(_, __, threadId) {
+      typing++
+      typedIn.add(threadId)
+    },
   }
 
   /** Hands an event over; events wait for each other. */
@@ -120,6 +131,8 @@ export function chatPlatform(
     gateway,
     shown,
     toasts,
+    reactions,
+    typedIn,
     commands,
     tell,
     typed: () => typing,
