@@ -1,8 +1,12 @@
 import type { ErrorObject } from 'ajv'
 import type { FieldError } from '../errors.ts'
 
-/** Nodes that a schema may have once every `$ref` is written out: the work for a value grows with them. */
-const MAX_NODES = 20_000
+/** Nodes that a schema may have once every `$ref` is written out. */
+const MAX_NODES = 1000
+/** Nodes of the schema times nodes of the value: each may meet each. */
+const MAX_MEETINGS = 200_000
+/** Nodes of a value whose list must hold nothing twice: each is compared with each. */
+const MAX_UNIQUE = 500
 const MAX_DEPTH = 64
 /** Instructions of all its patterns. */
 const MAX_PROGRAM = 20_000
@@ -49,7 +53,9 @@ export async function compileSchema(schema: Record<string, unknown>): Promise<(v
   const addFormats = formats.default as unknown as typeof formats.default.default
   addFormats(ajv)
   const validate = ajv.compile(schema)
+  const largest = Math.min(MAX_MEETINGS / size, hasKey(schema, 'uniqueItems') ? MAX_UNIQUE : Infinity)
   return (value) => {
+    if (countOf(value, largest) > largest) throw new Error('the settings are too large to be checked by it')
     steps = 0
     if (validate(value)) return []
     return (validate.errors ?? []).map(toFieldError)
@@ -78,6 +84,20 @@ function sizeOf(node: unknown, root: unknown, depth: number, trail: ReadonlySet<
   }
   return size
 }
+
+/** Values in a value, itself included; counts no further than just beyond `enough`. */
+function countOf(value: unknown, enough: number): number {
+  let count = 1
+  if (typeof value !== 'object' || value === null) return count
+  for (const item of Object.values(value)) {
+    if (count > enough) break
+    count += countOf(item, enough - count)
+  }
+  return count
+}
+
+const hasKey = (node: unknown, key: string): boolean =>
+  typeof node === 'object' && node !== null && (key in node || Object.values(node).some((value) => hasKey(value, key)))
 
 /** What a JSON Pointer (RFC 6901) within the schema names; undefined for every other kind of reference. */
 function resolve(reference: string, root: unknown): unknown {

@@ -60,6 +60,19 @@ describe('a plugin of a stranger', { timeout: 120_000 }, () => {
     assert.match(error, /config_schema can't be used: it refers to itself/)
   })
 
+  it('has settings that would be compared with each other for minutes, and is listed at once', async () => {
+    const list = { type: 'array', uniqueItems: true, default: Array.from({ length: 10_000 }, (_, i) => ({ i })) }
+    const app = await withPlugin({ config_schema: { type: 'object', properties: { list } } })
+    await app.json('/api/plugins')
+    const json = { config: {} }
+    const { error } = await app.json<{ error: string }>('/api/plugins/stranger/config', {
+      method: 'PUT',
+      json,
+      status: 400,
+    })
+    assert.match(error, /too large/)
+  })
+
   it('on Deno reads no file outside by importing it, not even before its first line', async () => {
     for (const type of ['json', 'text']) {
       const app = await withPlugin({ runtime: 'deno', tools: [] }, (home) => `
