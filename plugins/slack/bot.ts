@@ -14,6 +14,7 @@ import { keepConnected } from './socket.ts'
 import { createTurns } from './turns.ts'
 
 const MAX_PAUSE_MS = 60_000
+const START_MS = 5000
 
 export type Settings = Threads & {
   root: string
@@ -38,9 +39,10 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
   const turns = createTurns()
   let connected = false
 
-  async function know(): Promise<void> {
+  async function know(limits: { timeoutMs?: number } = {}): Promise<void> {
     if (self.id !== '') return
-    const { user_id, user, bot_id } = await api.call<{ user_id: string; user: string; bot_id?: string }>('auth.test')
+    type Who = { user_id: string; user: string; bot_id?: string }
+    const { user_id, user, bot_id } = await api.call<Who>('auth.test', {}, limits)
     Object.assign(self, { id: user_id, name: user, bot: bot_id ?? '' })
     if (!bot_id) throw new PluginError('unauthorized', 'The bot token is one of a person; take the one with xoxb-')
   }
@@ -152,7 +154,8 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
     channel.status(false, { detail })
   }
 
-  await know().catch((error: unknown) => {
+  // The core waits for us; Slack may be slow for longer.
+  await know({ timeoutMs: START_MS }).catch((error: unknown) => {
     if (error instanceof PluginError && (error.code === 'unauthorized' || isRefusedToken(error))) throw error
     log.debug(`Slack is out of reach at the start: ${(error as Error).message}`)
   })
