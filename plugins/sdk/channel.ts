@@ -76,6 +76,8 @@ export type ChannelApi = PluginApi & Pick<Registrar, 'httpRoute'> & {
   settled(): Promise<void>
   /** The connection to the platform; `identity` is who we are there. */
   status(connected: boolean, more?: { identity?: string; detail?: string }): void
+  /** Something failed that no command can be told of any more; the owner sees it beside the channel. */
+  problem(code: string, message: string): Promise<void>
   /** The platform wants to be confirmed on another device. */
   authRequired(method: AuthMethod): Promise<void>
   authSuccess(): Promise<void>

@@ -242,6 +242,7 @@ function channelApi(
       if (settled) ready.then(() => tell({ type: 'status', connected, ...given })).catch(note)
       else api.log.info(connected ? `connected${identity ? ` as ${identity}` : ''}` : 'not connected', given)
     },
+    problem: (code, message) => tell({ type: 'error', code, message }),
     authRequired: (method) => tell({ type: 'auth_required', method }),
     authSuccess: () => tell({ type: 'auth_success' }),
   }
