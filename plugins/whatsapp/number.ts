@@ -7,6 +7,7 @@ import type { Graph } from './graph.ts'
 import { digits, type FileRef, takeMessage } from './incoming.ts'
 import { createOutgoing } from './outgoing.ts'
 import { type Contact, type Delivery, Message, Status } from './payload.ts'
+import { refusal } from './refusal.ts'
 
 /** For all files of a delivery; Meta and the core wait some seconds longer for the answer. */
 const FILES_MS = 9000
@@ -27,7 +28,9 @@ export function createNumber({ api, graph, phone, typing }: {
   const { log, signal } = api
   const chats = createChats(Date.now)
   const delivered = createDelivered({
-    onFailed: (recipient, why) => log.error(`A message to ${recipient} was not delivered: ${why.message}`),
+    onFailed(recipient, { code, message }) {
+      api.problem(code, `A message to ${recipient} was not delivered: ${message}`).catch(() => {})
+    },
   })
   /** Aborted to ask Meta now whether the token is still good. */
   let hurry = new AbortController()
@@ -142,7 +145,7 @@ export function createNumber({ api, graph, phone, typing }: {
         // One app may have several numbers, each with its own plugin.
         if (metadata?.phone_number_id !== undefined && metadata.phone_number_id !== phone) continue
         for (const raw of statuses) noteStatus(raw)
-        for (const { title, message, code } of errors) log.error(`Meta reports: ${title ?? message} (${code})`)
+        for (const error of errors) await api.problem('platform_error', `Meta reports: ${refusal(error).message}`)
         for (const raw of messages) await takeOne(raw, contacts, within)
       }
       if (isHeard) await api.settled()

@@ -447,7 +447,8 @@ describe('WhatsApp', () => {
     await greet(plugin)
     const sent = idOf(await plugin.ask(send('W2', 'welcome back')))
     await deliver(plugin, failed(sent, 131026, 'Message undeliverable'))
-    const told = await plugin.event('log', ({ message }) => message.includes('Nobody can be reached there'))
+    const told = await plugin.event('error', ({ message }) => message.includes('Nobody can be reached there'))
+    assert.deepEqual([told?.code, told?.fatal], ['chat_not_found', false])
     assert.match(told?.message ?? '', /^A message to 4915112345678 was not delivered: /)
     await deliver(plugin, { statuses: [{ id: sent, status: 'read' }, { status: 7 }] })
     assert.ok(
