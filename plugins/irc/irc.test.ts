@@ -363,6 +363,8 @@ describe('lines of IRC', () => {
       '\x11two\x11',
     ])
     assert.deepEqual(toLines('\x01ACTION x\x01'), ['ACTION x'])
+    // Nested too deep to be read, it is shown as it was written.
+    assert.match(toLines(`${'>'.repeat(20_000)} deep`).at(-1) ?? '', /deep/)
   })
 
   it('know names as the network folds them', () => {

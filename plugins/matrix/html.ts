@@ -19,5 +19,12 @@ const marked = new Marked({
   },
 })
 
-/** Markdown as the HTML that Matrix knows. */
-export const toHtml = (markdown: string): string => marked.parse(markdown, { async: false }).trim()
+/** Markdown as the HTML that Matrix knows; as it was written where it is nested too deep to be read. */
+export function toHtml(markdown: string): string {
+  try {
+    return marked.parse(markdown, { async: false }).trim()
+  } catch (error) {
+    if (error instanceof RangeError) return `<pre>${escape(markdown)}</pre>`
+    throw error
+  }
+}

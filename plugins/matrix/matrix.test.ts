@@ -298,4 +298,6 @@ describe('text for Matrix', () => {
   for (const [markdown, html] of cases) {
     it(`writes ${JSON.stringify(markdown)} as it knows it`, () => assert.equal(toHtml(markdown), html))
   }
+
+  it('shows what is nested too deep to be read', () => assert.match(toHtml(`${'>'.repeat(20_000)} deep`), /deep/))
 })

@@ -18,10 +18,16 @@ export type Marks = {
 
 /**
  * Markdown as a model writes it in the marks of a platform. Headings are bold, bullets are dots, numbers are kept,
- * tables stand aligned in a fence, rules are dashes, and HTML is shown as it was written.
+ * tables stand aligned in a fence, rules are dashes, and HTML is shown as it was written; so is a text that is nested
+ * too deep to be read.
  */
 export function renderMarkdown(markdown: string, marks: Marks): string {
-  return blocks(lexer(markdown, { gfm: true }), marks).trim()
+  try {
+    return blocks(lexer(markdown, { gfm: true }), marks).trim()
+  } catch (error) {
+    if (error instanceof RangeError) return marks.text(markdown.trim())
+    throw error
+  }
 }
 
 const RULE = '――――――――'
