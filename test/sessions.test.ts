@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { delay, fail, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { RunMessage } from '../shared/sessions.ts'
 import type { TurnEvent } from '../shared/turn-events.ts'
@@ -55,7 +56,7 @@ describe('a conversation', () => {
   })
 
   it('is queued behind a running turn, told its position, and answered in order', async () => {
-    const app = await open({ model: scripted([[delay(150), 'one'], 'two', 'three']) })
+    const app = await open({ model: scripted([[delay(800), 'one'], 'two', 'three']) })
     const sent: Sent[] = []
     for (const text of ['a', 'b', 'c']) {
       sent.push(await app.json<Sent>('/api/sessions/q/messages', { json: { text }, status: 202 }))
@@ -68,7 +69,7 @@ describe('a conversation', () => {
   })
 
   it('refuses the message after the twentieth that waits, and loses none of those', async () => {
-    const app = await open({ model: scripted([[delay(400), 'slow'], ...Array.from({ length: 30 }, () => 'quick')]) })
+    const app = await open({ model: scripted([[delay(2500), 'slow'], ...Array.from({ length: 30 }, () => 'quick')]) })
     const sent: Sent[] = []
     for (let i = 0; i <= 20; i++) {
       sent.push(await app.json<Sent>('/api/sessions/q/messages', { json: { text: `m${i}` } }))
@@ -81,7 +82,7 @@ describe('a conversation', () => {
   })
 
   it('can be rearranged and edited while it waits', async () => {
-    const app = await open({ model: scripted([[delay(300), 'one'], 'two', 'three', 'four']) })
+    const app = await open({ model: scripted([[delay(1500), 'one'], 'two', 'three', 'four']) })
     const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
     await send('1')
     await app.events('q', 0, (event) => event.type === 'turn_started')
@@ -95,7 +96,7 @@ describe('a conversation', () => {
   })
 
   it('can be taken out alone, whatever came behind it, and who waits for it is told', async () => {
-    const app = await open({ model: scripted([[delay(300), 'one'], 'three']) })
+    const app = await open({ model: scripted([[delay(1500), 'one'], 'three']) })
     const post = (text: string, prefer = '') =>
       app.request('/api/sessions/q/messages', { method: 'POST', json: { text }, headers: { prefer } })
     await post('1')
@@ -114,11 +115,14 @@ describe('a conversation', () => {
     const model = scripted(Array.from({ length: 40 }, () => 'answer'))
     const app = await open({ model })
     for (let i = 0; i < 20; i++) {
-      const { turn_id } = await app.json<Sent>(`/api/sessions/c${i}/messages`, { json: { text: 'hi' } })
+      const first = await app.json<Sent>(`/api/sessions/c${i}/messages`, { json: { text: 'hi' } })
+      const { turn_id } = await app.json<Sent>(`/api/sessions/c${i}/messages`, { json: { text: 'again' } })
+      // The later it comes, the more often it is too late.
+      for (let turns = i; turns > 0; turns--) await nextTurn()
       const removed = await app.request(`/api/sessions/c${i}/queue/${turn_id}`, { method: 'DELETE' })
-      if (removed.status === 409) await app.events(`c${i}`, 0, finished(turn_id))
+      await app.events(`c${i}`, 0, finished(removed.status === 409 ? turn_id : first.turn_id))
       const { messages } = await app.json<Transcript>(`/api/sessions/c${i}/messages`)
-      assert.equal(messages.length, removed.status === 409 ? 2 : 0)
+      assert.equal(messages.length, removed.status === 409 ? 4 : 2)
       const turn = await app.request(`/api/turns/${turn_id}`)
       assert.equal(turn.status, removed.status === 409 ? 200 : 404)
     }
@@ -131,17 +135,18 @@ describe('a conversation', () => {
       await app.json('/api/sessions', { json: { session_id: id, queue_policy: 'merge' } })
       const send = (text: string) => app.json<Sent>(`/api/sessions/${id}/messages`, { json: { text } })
       await send('one')
-      const { turn_id } = await send('two')
+      await send('two')
+      const { turn_id } = await send('three')
       await app.events(id, 0, finished(turn_id))
       const { messages } = await app.json<Transcript>(`/api/sessions/${id}/messages`)
       const said = messages.filter(({ role }) => role === 'user').map(({ text }) => text)
-      assert.equal(said.join('\n\n'), 'one\n\ntwo')
+      assert.equal(said.join('\n\n'), 'one\n\ntwo\n\nthree')
     }
   })
 
   it('leaves its place to the next session when it is taken out while all places are taken', async () => {
     const app = await open({
-      model: scripted([[delay(300), 'one'], 'three']),
+      model: scripted([[delay(1500), 'one'], 'three']),
       flags: { 'sessions.max_parallel_turns': 1 },
     })
     const send = (id: string) => app.json<Sent>(`/api/sessions/${id}/messages`, { json: { text: id } })
@@ -172,7 +177,7 @@ describe('a conversation', () => {
   })
 
   it('is named once in an order, and nothing moves when it is not', async () => {
-    const app = await open({ model: scripted([[delay(300), 'one'], 'two']) })
+    const app = await open({ model: scripted([[delay(1500), 'one'], 'two']) })
     await app.json('/api/sessions/q/messages', { json: { text: '1' } })
     const { turn_id } = await app.json<Sent>('/api/sessions/q/messages', { json: { text: '2' } })
     const order = [turn_id, turn_id]
@@ -183,7 +188,7 @@ describe('a conversation', () => {
   })
 
   it('joins waiting texts under the policy merge', async () => {
-    const model = scripted([[delay(200), 'one'], 'two'])
+    const model = scripted([[delay(1000), 'one'], 'two'])
     const app = await open({ model })
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     await app.json('/api/sessions/m/messages', { json: { text: 'first' } })
@@ -287,7 +292,7 @@ describe('sending', () => {
   })
 
   it('with an Idempotency-Key twice is joined once to a text that waits', async () => {
-    const model = scripted([[delay(200), 'one'], 'two'])
+    const model = scripted([[delay(1000), 'one'], 'two'])
     const app = await open({ model })
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     const send = (text: string, key: string) =>
@@ -306,7 +311,7 @@ describe('sending', () => {
   })
 
   it('more than one message may hold is not joined to a text that waits', async () => {
-    const app = await open({ model: scripted([[delay(300), 'one'], 'two', 'three']) })
+    const app = await open({ model: scripted([[delay(1500), 'one'], 'two', 'three']) })
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     const send = (text: string) => app.json<Sent>('/api/sessions/m/messages', { json: { text } })
     await send('first')
@@ -505,6 +510,19 @@ describe('sessions', () => {
     )
     assert.deepEqual(rows, [{ n: 0 }])
   })
+
+  it('deleted in the moment in which something is sent to them, keep no other from being answered', async () => {
+    const app = await open({ model: scripted(Array.from({ length: 60 }, () => 'an answer')) })
+    for (let i = 0; i < 20; i++) {
+      await app.json('/api/sessions', { json: { session_id: `d${i}` } })
+      const sent = app.request(`/api/sessions/d${i}/messages`, { method: 'POST', json: { text: 'hi' } })
+      for (let turns = i % 5; turns > 0; turns--) await nextTurn()
+      const removed = await app.request(`/api/sessions/d${i}`, { method: 'DELETE' })
+      assert.equal(removed.status, 200)
+      await sent
+    }
+    assert.equal((await app.ask('other', 'and you?')).text, 'an answer')
+  })
 })
 
 describe('compaction', () => {
@@ -602,7 +620,7 @@ describe('configuration changes', () => {
 
 describe('a queue that two devices change', () => {
   it('keeps a message that came while another device arranged what it saw', async () => {
-    const app = await open({ model: scripted([[delay(500), 'one'], 'two', 'three', 'four']) })
+    const app = await open({ model: scripted([[delay(1500), 'one'], 'two', 'three', 'four']) })
     const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
     await send('1')
     await app.events('q', 0, (event) => event.type === 'turn_started')

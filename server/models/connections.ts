@@ -10,8 +10,10 @@ type Rows = { providers: StoredProvider[]; models: StoredModel[] }
 /** Rows and providers kept in memory: they are needed for every model call and change a few times a year. */
 export function createConnections({ store, ...deps }: ConnectDeps & { store: ModelStore }) {
   let rows: Promise<Rows> | undefined
+  /** What `rows` gave. */
+  let known: Rows | undefined
   let readAt = 0
-  const open = new Map<number, { version: number; provider: Promise<ModelProvider> }>()
+  const open = new Map<number, { version: number; provider: Promise<ModelProvider>; ready?: ModelProvider }>()
 
   const read = async (): Promise<Rows> => {
     const [providers, models] = await Promise.all([store.providers(), store.models()])
@@ -25,23 +27,35 @@ export function createConnections({ store, ...deps }: ConnectDeps & { store: Mod
       readAt = Date.now()
       const fresh = read()
       rows = fresh
-      fresh.catch(() => {
+      known = undefined
+      fresh.then((found) => {
+        if (rows === fresh) known = found
+      }, () => {
         if (rows === fresh) rows = undefined
       })
       return fresh
     },
+    /** The same when they are in memory. */
+    rowsNow: (): Rows | undefined => Date.now() - readAt < FRESH_MS ? known : undefined,
     /** To be called after each change of a row. */
     forget(): void {
       rows = undefined
+      known = undefined
     },
     /** The provider of a row, made anew when the row has changed since. */
     provider(row: StoredProvider): Promise<ModelProvider> {
       const known = open.get(row.id)
       if (known?.version === row.version) return known.provider
       const provider = connect(row, deps)
-      open.set(row.id, { version: row.version, provider })
-      provider.catch(() => open.delete(row.id))
+      const entry: NonNullable<ReturnType<typeof open.get>> = { version: row.version, provider }
+      open.set(row.id, entry)
+      provider.then((ready) => entry.ready = ready, () => open.delete(row.id))
       return provider
+    },
+    /** The same when it was made already. */
+    providerNow(row: StoredProvider): ModelProvider | undefined {
+      const entry = open.get(row.id)
+      return entry?.version === row.version ? entry.ready : undefined
     },
     drop(id: number): void {
       open.delete(id)

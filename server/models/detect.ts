@@ -29,6 +29,7 @@ const PATIENCE_MS = 4000
 export function createDetection(deps: Deps) {
   const { store, log, now, providers, models, discovery } = deps
   let running: Promise<void> = Promise.resolve()
+  let searches = 0
 
   /**
    * Adds a provider once in the life of a home, and its models once they could be listed: `detected_providers` holds
@@ -106,9 +107,12 @@ export function createDetection(deps: Deps) {
 
   return {
     detect(env: Env, signal: AbortSignal): Promise<void> {
-      running = running.then(() => search(env, signal))
+      searches++
+      running = running.then(() => search(env, signal)).finally(() => searches--)
       return running
     },
+    /** Whether no search runs. */
+    isSettled: (): boolean => searches === 0,
     /** Resolves when no search runs, or when that takes too long. */
     async settled(): Promise<void> {
       let timer: ReturnType<typeof setTimeout> | undefined

@@ -38,6 +38,10 @@ export type Models = {
   remove(caller: Caller, id: number): Promise<void>
   /** For a session's pin (`provider:model`) or null. Throws `invalid_input` that names the valid ones. */
   resolve(pin: string | null): Promise<ResolvedModel>
+  /** As `resolve` at this moment, without a query or a wait; undefined where it needs either, or refuses. */
+  resolveNow(pin: string | null): ResolvedModel | undefined
+  /** Reads what `resolveNow` looks at. */
+  prepare(): Promise<void>
   /** What a person may choose from, the built-in assistant last. */
   options(): Promise<ModelOption[]>
   /** Adds the providers that the environment names and an Ollama that runs; each once in the life of a home. */
@@ -50,7 +54,7 @@ export function createModels(deps: ModelsDeps): Models {
   const providers = createProviderVerbs({ ...deps, connections })
   const models = createModelVerbs({ ...deps, connections, discovery })
   const detection = createDetection({ ...deps, providers, models, discovery })
-  const resolving = createResolve({ connections, builtin: deps.builtin, settled: detection.settled })
+  const resolving = createResolve({ connections, builtin: deps.builtin, ...detection })
 
   const row = async (id: number) => {
     const found = (await connections.rows()).providers.find((provider) => provider.id === id)

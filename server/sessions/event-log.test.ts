@@ -113,4 +113,41 @@ describe('the event log', () => {
     await writer
     await log.close()
   })
+
+  it('gives a reader each event of its session once, however many of others come, and before they are durable', async () => {
+    const log = await open()
+    await database.run(
+      "insert into sessions (handle, id, created_at, last_active_at, message_count) values ('owner', 'busy', 0, 0, 0)",
+      [],
+    )
+    const [row] = await database.all<{ sid: number }>("select sid from sessions where id = 'busy'")
+    const busy = { ...ref(0), sid: row!.sid, session_id: 'busy', turn_id: 'loud' }
+    const over = new AbortController()
+    const seen: number[] = []
+    const all: number[] = []
+    const read = async (into: number[], filter: { handle: string; sid?: number }) => {
+      for await (const batch of log.follow(filter, log.head(), over.signal)) {
+        into.push(...batch.map(({ offset }) => offset))
+      }
+    }
+    const from = log.head()
+    const readers = [read(seen, { handle: 'owner', sid: 1 }), read(all, { handle: 'owner' })]
+    await nextTurn()
+    const own: number[] = []
+    for (let round = 0; round < 40; round++) {
+      log.append(ref(2000), [{ type: 'text', delta: `${round} ` }])
+      own.push(log.head())
+      // More than stays in memory, in one turn of the event loop now and then.
+      for (let i = 0; i < (round % 10 === 9 ? 9000 : 300); i++) log.append(busy, [{ type: 'text', delta: 'x' }])
+      if (round % 4 === 0) await log.flush()
+      else await nextTurn()
+    }
+    const head = log.head()
+    for (let tries = 0; tries < 1000 && all.at(-1) !== head; tries++) await sleep(5)
+    assert.deepEqual(seen, own)
+    assert.deepEqual(all, Array.from({ length: head - from }, (_, i) => from + 1 + i))
+    over.abort()
+    await Promise.all(readers)
+    await log.close()
+  })
 })

@@ -14,7 +14,13 @@ export type { Filter, TurnRef } from './entries.ts'
 // oxlint-disable-next-line no-explicit-any
 export type Tx = Transaction<any>
 /** What `commit` writes beside its rows: events of one turn. */
-type Work<T> = (tx: Tx) => Promise<{ result: T; turn?: TurnRef; events?: TurnEventBody[] }>
+type Work<T> = (tx: Tx) => Promise<{
+  result: T
+  turn?: TurnRef
+  events?: TurnEventBody[]
+  /** These are the first events of the turn, and more follow soon: they need not be read again. */
+  begins?: boolean
+}>
 type Job = { work: Work<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
 
 /**
@@ -95,7 +101,7 @@ export async function createEventLog(
     loading.get(turn.turn_id)?.fresh.push(event)
     const known = turns.get(turn.turn_id)
     // Read from the database between its commit and now; whatever doesn't belong at the end is read anew.
-    if (known && known.at(-1)!.o >= event.o) return void turns.delete(turn.turn_id)
+    if (known && (known.at(-1)?.o ?? 0) >= event.o) return void turns.delete(turn.turn_id)
     if (known) known.push(event)
     // A long answer is held as text, not as the many events that it came in.
     if (known && known.length >= JOIN_AT) turns.set(turn.turn_id, coalesce(known))
@@ -129,14 +135,19 @@ export async function createEventLog(
     const done: { job: Job; result: unknown }[] = []
     const failed: { job: Job; error: unknown }[] = []
     let taken: typeof pending = []
+    let begun: string[] = []
     const fresh: typeof pending = []
     try {
       await store.transaction(async (tx, attempt) => {
         const works: { turn: TurnRef; bodies: TurnEventBody[] }[] = []
+        begun = []
         for (const job of batch) {
           try {
-            const { result, turn, events } = await (batch.length > 1 ? attempt(() => job.work(tx)) : job.work(tx))
+            const { result, turn, events, begins } = await (batch.length > 1
+              ? attempt(() => job.work(tx))
+              : job.work(tx))
             if (turn && events) works.push({ turn, bodies: events })
+            if (turn && begins) begun.push(turn.turn_id)
             done.push({ job, result })
           } catch (error) {
             failed.push({ job, error })
@@ -166,6 +177,7 @@ export async function createEventLog(
     }
     committing = []
     entries.committed((fresh.at(-1) ?? taken.at(-1))?.event.o ?? 0)
+    for (const turnId of begun) if (!turns.has(turnId)) turns.set(turnId, [])
     for (const item of fresh) {
       remember(item)
       publish(item)

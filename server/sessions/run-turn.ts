@@ -11,6 +11,7 @@ import type { Log } from '../system/log.ts'
 import type { Gate, Verdict } from '../tools/gate.ts'
 import type { Tools } from '../tools/service.ts'
 import { createAskModel } from './ask-model.ts'
+import { createBegin, tellStarted } from './begin-turn.ts'
 import type { Compaction } from './compaction.ts'
 import { refOf, type TurnRef } from './entries.ts'
 import type { EventLog } from './event-log.ts'
@@ -18,7 +19,7 @@ import { assemble, estimateTokens, type LoadAttachment, systemPromptOf } from '.
 import { closeTurn, type End } from './close-turn.ts'
 import type { ResolveMarker } from './markers.ts'
 import { costOf, untilAborted } from './model-call.ts'
-import { advance, type Call, isAnswered, newCallId, type Progress, progressOf } from './progress.ts'
+import { advance, type Call, isAnswered, newCallId, progressOf } from './progress.ts'
 import { plainDeltas, plainText } from './plain-text.ts'
 import type { SessionRow, SessionStore } from './store.ts'
 import { createToolProgress } from './tool-progress.ts'
@@ -64,23 +65,31 @@ const RETRY_MS = 1000
  */
 export function createRunTurn(deps: RunTurnDeps) {
   const { store, turns, events, models, tools, now } = deps
+  const begin = createBegin(deps)
 
+  /** `begun` names the model that answers, when the start of the turn is written already and nothing after it. */
   return async function runTurn(
     turn: TurnRow,
     session: SessionRow,
     signal: AbortSignal,
+    begun?: ResolvedModel,
   ): Promise<'finished' | 'suspended'> {
     const ref: TurnRef = refOf(session, turn.id)
-    const progress = progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
+    const progress = begun
+      ? { ...progressOf([]), started: true }
+      : progressOf((await events.turnEvents(ref)).map((stored) => stored.e))
     const emit = (...bodies: TurnEventBody[]): void => {
       for (const body of bodies) advance(progress, body)
       events.append(ref, bodies)
     }
-    let model: ResolvedModel | undefined
+    let model = begun
+    if (begun) tellStarted(deps.bus, ref, turn.input, begun)
 
     try {
-      model = await models.resolve(turn.model ?? session.model)
-      if (!await begin(turn, ref, progress, model)) return 'finished'
+      if (!model) {
+        model = await models.resolve(turn.model ?? session.model)
+        if (!await begin(turn, ref, progress, model)) return 'finished'
+      }
       return await converse(model)
     } catch (error) {
       // The disk, not the turn: the runner goes on with it once there is room.
@@ -362,46 +371,5 @@ export function createRunTurn(deps: RunTurnDeps) {
       await closeTurn(deps, turn, ref, progress, end, model?.runtime_id ?? null)
       return 'finished'
     }
-  }
-
-  /**
-   * Writes the user's message and the start of the turn, or notes that it goes on.
-   * False, and nothing is written, when it was taken out of the queue or given another model: the runner looks again.
-   */
-  async function begin(
-    turn: TurnRow,
-    ref: TurnRef,
-    progress: Progress,
-    model: ResolvedModel | undefined,
-  ): Promise<boolean> {
-    const at = now()
-    const fresh = !progress.started
-    const begun = await events.commit<boolean>(async (tx) => {
-      const used_model = model?.runtime_id ?? null
-      if (!fresh) {
-        await turns.update(tx, turn.id, { state: 'running', used_model })
-        return { result: true }
-      }
-      // As it is now: since the runner saw the turn, its text may have been rewritten, or another have joined it.
-      const input = await turns.start(tx, turn.id, turn.model, { used_model, started_at: at })
-      if (!input) return { result: false }
-      turn.input = input
-      const { text, attachments, author } = turn.input
-      const data = { ...(attachments?.length ? { attachments } : {}), ...(author ? { author } : {}) }
-      await store.addMessages(tx, ref.sid, [{ turn_id: turn.id, role: 'user', step: 0, text, data, at }], at)
-      return {
-        result: true,
-        turn: ref,
-        events: [{ type: 'turn_started', input: turn.input, model: model?.runtime_id ?? null }],
-      }
-    })
-    if (!begun) return false
-    progress.started = true
-    if (fresh) {
-      const { handle, session_id, turn_id } = ref
-      const data = { turn_id, text: turn.input.text, model: model?.runtime_id ?? null }
-      deps.bus.publish({ type: 'happened', event: 'turn.started', handle, session_id, data })
-    }
-    return true
   }
 }

@@ -1,5 +1,6 @@
 import type { Approvals } from '../approvals/service.ts'
 import type { Bus } from '../bus/bus.ts'
+import type { ResolvedModel } from '../models/service.ts'
 import type { Log } from '../system/log.ts'
 import { closeTurn } from './close-turn.ts'
 import { refOf, type TurnRef } from './entries.ts'
@@ -40,6 +41,8 @@ export function createRunner(
   const waiting = new Set<number>()
   /** Sessions that are being looked at, so that two wakes don't start two turns. */
   const claiming = new Map<number, boolean>()
+  /** Sessions that keep a place for a turn which is being written as one that runs. */
+  const reserved = new Set<number>()
   const timers = new Map<number, ReturnType<typeof setTimeout>>()
   let stopping = false
 
@@ -54,7 +57,8 @@ export function createRunner(
       claiming.set(sid, true)
       return
     }
-    if (active.has(sid)) return
+    // What is active or reserved looks again itself when it is over.
+    if (active.has(sid) || reserved.has(sid)) return
     claiming.set(sid, false)
     claim(sid).catch((error) => {
       log.error('runner.claim_failed', 'A queued turn could not be started; trying again', { error: String(error) })
@@ -70,11 +74,13 @@ export function createRunner(
   /** Gives a free place to whoever waits longest; one that has nothing to run any more leaves it to the next. */
   function fill(): void {
     const next = waiting.values().next()
-    if (!next.done && active.size < deps.maxParallel()) wake(next.value)
+    if (!next.done && !isFull()) wake(next.value)
   }
 
+  const isFull = (): boolean => active.size + reserved.size >= deps.maxParallel()
+
   async function claim(sid: number): Promise<void> {
-    if (active.size >= deps.maxParallel()) {
+    if (isFull()) {
       waiting.add(sid)
       return
     }
@@ -86,7 +92,7 @@ export function createRunner(
     const session = await store.bySid(sid)
     if (!session || active.has(sid)) return
     // Others that were looked at in the same moment may have taken the last place.
-    if (active.size >= deps.maxParallel()) return void waiting.add(sid)
+    if (isFull()) return void waiting.add(sid)
     start(turn, session)
   }
 
@@ -102,7 +108,7 @@ export function createRunner(
     )
   }
 
-  function start(turn: TurnRow, session: SessionRow): void {
+  function start(turn: TurnRow, session: SessionRow, model?: ResolvedModel): void {
     const abort = new AbortController()
     const stop = (reason: StopReason) => abort.abort(reason)
     const deadline = setTimeout(() => stop('timeout'), deps.turnTimeoutSeconds() * 1000)
@@ -118,7 +124,8 @@ export function createRunner(
       // A turn that could not be written (a full disk) is tried again: it must not stay busy for ever.
       for (let attempt = 0;; attempt++) {
         try {
-          if (attempt === 0 || await canGoOn(turn, session)) await runTurn(turn, session, abort.signal)
+          if (attempt === 0) await runTurn(turn, session, abort.signal, model)
+          else if (await canGoOn(turn, session)) await runTurn(turn, session, abort.signal)
           else await closeLeft(turn, 'interrupted')
           return
         } catch (error) {
@@ -167,6 +174,30 @@ export function createRunner(
 
   return {
     wake,
+
+    /**
+     * Keeps a place for a session whose next turn is about to be written as one that runs, so that its beginning needs
+     * no commit of its own; false when it has to wait in the queue. To be followed by `begin` or `giveBack`.
+     */
+    reserve(sid: number): boolean {
+      if (stopping || active.has(sid) || reserved.has(sid) || claiming.has(sid) || waiting.size > 0) return false
+      if (isFull()) return false
+      reserved.add(sid)
+      return true
+    },
+
+    /** Runs the turn that a place was kept for, now that it is written. A stopping server leaves it to its next start. */
+    begin(turn: TurnRow, session: SessionRow, model: ResolvedModel): void {
+      reserved.delete(session.sid)
+      if (!stopping) start(turn, session, model)
+    },
+
+    /** The turn that a place was kept for was not written. */
+    giveBack(sid: number): void {
+      reserved.delete(sid)
+      wake(sid)
+      fill()
+    },
 
     /** After a start: nothing stays busy for ever, and what was queued runs. */
     async recover(): Promise<void> {

@@ -17,7 +17,8 @@ export type Segment = { turn: TurnRef; events: StoredEvent[] }
 /** Rows of one statement: few enough that it runs in a millisecond. */
 const TOGETHER = 128
 const INSERT = `insert into turn_segments (last_offset, first_offset, sid, turn_id, events)
-  select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?)`
+  select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 from json_each(?)
+  where value ->> 2 in (select sid from sessions)`
 
 /** Segments whose events are read in one go. */
 const WINDOW = 64
@@ -100,7 +101,10 @@ export function createSegmentStore(database: Db) {
     reserve: (tx: Tx, epoch: number, to: number) =>
       tx.updateTable('event_epochs').set({ reserved_to: to }).where('from_offset', '=', epoch).execute(),
 
-    /** In one statement for many: one each would cost several times as much. */
+    /**
+     * In one statement for many: one each would cost several times as much. What is of a session that was deleted
+     * meanwhile is left out, for it must not keep the others from being written.
+     */
     async insert(tx: Tx, segments: Segment[]): Promise<void> {
       for (let from = 0; from < segments.length; from += TOGETHER) {
         const rows = segments.slice(from, from + TOGETHER).map(({ turn, events }) => [

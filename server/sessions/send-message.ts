@@ -12,9 +12,12 @@ import {
 import type { Attachment, TurnInput } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid } from '../errors.ts'
+import type { ResolvedModel } from '../models/service.ts'
 import { type Access, type SessionsDeps } from './access.ts'
+import { askedMessage, startedEvent } from './begin-turn.ts'
 import { refOf } from './entries.ts'
 import { plainText } from './plain-text.ts'
+import type { SessionRow } from './store.ts'
 import { toTurn, type TurnRow } from './turn-store.ts'
 
 export type SendOptions = {
@@ -28,9 +31,22 @@ export type SendOptions = {
   source?: TurnInput['source']
   /** Kept on a session that this text creates. */
   clientId?: string
+  /** The turn may begin before the caller has its id; for those who learn of it by an offset. */
+  atOnce?: boolean
 }
 
 export type Sent = { turn: Turn; session: Session; created: boolean; replayed: boolean }
+
+/** What the commit of a text did. */
+type Written = {
+  session: SessionRow
+  created: boolean
+  turnId: string
+  replayed: boolean
+  interrupt: boolean
+  /** The turn, when it runs from the start. */
+  begun?: { turn: TurnRow; model: ResolvedModel }
+}
 
 /** The verb that everything that talks goes through. */
 export function createSendMessage(deps: SessionsDeps, { changed, newSession }: Access) {
@@ -57,8 +73,10 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
       : { key: options.idempotencyKey, hash: hashOf(turnInput, input.model) }
     const settings = deps.settings()
     const at = now()
+    if (options.atOnce) await deps.models.prepare()
+    let kept: number | undefined
 
-    const sent = await events.commit(async (tx) => {
+    const sent = await events.commit<Written>(async (tx) => {
       const { session, created } = await store.ensure(tx, newSession(caller, id, options.clientId))
       if (idempotency) {
         const known = await turns.byKey(tx, session.sid, idempotency.key)
@@ -104,37 +122,63 @@ export function createSendMessage(deps: SessionsDeps, { changed, newSession }: A
         )
       }
       const turnId = ulid()
-      const interrupt = policy === 'interrupt' && (options.source ?? 'user_typed') === 'user_typed' &&
-        open.some((turn) => turn.state !== 'queued')
-      await turns.insert(tx, {
+      const title = session.title === null && settings.auto_title ? titleOf(turnInput.text) : undefined
+      const change = { last_active_at: at, ...(title ? { title } : {}) }
+      const written = { session: { ...session, ...change }, created, turnId, replayed: false, interrupt: false }
+      const queued = { type: 'turn_queued' as const, input: turnInput, position: 0 }
+      const row = {
         id: turnId,
         sid: session.sid,
         input: turnInput,
         model: input.model ?? null,
         caller,
         not_before: coalesce > 0 ? at + coalesce : 0,
-        first: interrupt,
         at,
-      })
-      await keep(turnId)
-      const title = session.title === null && settings.auto_title ? titleOf(turnInput.text) : undefined
-      await store.update(tx, session.sid, { last_active_at: at, ...(title ? { title } : {}) })
-      const position = interrupt ? open.length - waiting : open.length
-      return {
-        result: {
-          session: { ...session, title: title ?? session.title, last_active_at: at },
-          created,
-          turnId,
-          replayed: false,
-          interrupt,
-        },
-        turn: ref(turnId),
-        events: [{ type: 'turn_queued', input: turnInput, position }],
       }
+
+      // A text that nothing keeps waiting begins to be answered with the commit that keeps it.
+      const idle = options.atOnce && open.length === 0 && coalesce === 0
+      const model = idle && deps.models.resolveNow(row.model ?? session.model)
+      if (model && runner.reserve(session.sid)) {
+        kept = session.sid
+        const turn = await turns.insert(tx, { ...row, runs: { used_model: model.runtime_id } })
+        await keep(turnId)
+        await store.addMessages(tx, session.sid, [askedMessage(turnId, turnInput, at)], at, change)
+        return {
+          result: {
+            ...written,
+            session: { ...written.session, message_count: session.message_count + 1 },
+            begun: { turn, model },
+          },
+          turn: ref(turnId),
+          events: [queued, startedEvent(turnInput, model)],
+          begins: true,
+        }
+      }
+
+      const interrupt = policy === 'interrupt' && (options.source ?? 'user_typed') === 'user_typed' &&
+        open.some((turn) => turn.state !== 'queued')
+      await turns.insert(tx, { ...row, first: interrupt })
+      await keep(turnId)
+      await store.update(tx, session.sid, change)
+      const position = interrupt ? open.length - waiting : open.length
+      return { result: { ...written, interrupt }, turn: ref(turnId), events: [{ ...queued, position }] }
+    }).catch((error) => {
+      if (kept !== undefined) runner.giveBack(kept)
+      throw error
     })
 
+    if (sent.begun) runner.begin(sent.begun.turn, sent.session, sent.begun.model)
     if (sent.created || sent.session.title !== null) changed(sent.session, sent.created ? 'created' : 'updated')
     if (sent.interrupt) runner.interruptSoon(sent.session.sid)
+    if (sent.begun) {
+      return {
+        turn: toTurn(sent.begun.turn, sent.session.id, 0),
+        session: await store.view(sent.session, true),
+        created: sent.created,
+        replayed: false,
+      }
+    }
     const open = await turns.open(sent.session.sid)
     runner.wake(sent.session.sid)
     const position = open.findIndex((row) => row.id === sent.turnId)

@@ -137,6 +137,8 @@ export function createSessions(deps: SessionsDeps) {
         await runner.interrupt(member.sid)
       }
       await commitOnly((tx) => store.remove(tx, session.sid))
+      // What was sent meanwhile may have begun.
+      for (const member of family) await runner.interrupt(member.sid)
       for (const member of family) changed({ handle: session.handle, id: member.id }, 'deleted')
       return {
         session_id: id,

@@ -1,4 +1,4 @@
-import { type Insertable, type Selectable, sql, type Transaction, type Updateable } from 'kysely'
+import { CompiledQuery, type Insertable, type Selectable, sql, type Transaction, type Updateable } from 'kysely'
 import type { Db } from '../db/open.ts'
 import type { QueuePolicy, RunMessage, Session, ToolInfo } from '../../shared/sessions.ts'
 import type { Attachment, Author, TokenUsage } from '../../shared/turn-events.ts'
@@ -35,6 +35,27 @@ export type CallTotals = {
   last_input_tokens: number | null
 }
 
+/** Columns of a session that clients see. */
+const SEEN = [
+  'id',
+  'client_id',
+  'title',
+  'model',
+  'created_at',
+  'last_active_at',
+  'parent_sid',
+  'origin',
+  'pinned',
+  'queue_policy',
+  'message_count',
+  'branched_from_session',
+  'branched_from_message',
+] as const satisfies (keyof SessionRow)[]
+type SeenRow = Pick<SessionRow, (typeof SEEN)[number]>
+const FIND = `select json_object(${SEEN.map((name) => `'${name}', ${name}`).join()}, 'live', exists (
+    select 1 from turns t where t.sid = sessions.sid and t.state in ('queued', 'running', 'awaiting_approval')
+  )) as row from sessions where handle = ? and id = ?`
+
 /** Sessions, their messages and what their model calls used. */
 export function createSessionStore(database: Db) {
   const db = database.withTables<SessionTables>()
@@ -60,11 +81,15 @@ export function createSessionStore(database: Db) {
     bySid: (sid: number): Promise<SessionRow | undefined> =>
       db.selectFrom('sessions').selectAll().where('sid', '=', sid).executeTakeFirst(),
 
-    /** As clients read it, in one query: no read is asked for more often. */
+    /**
+     * As clients read it. No read is asked for more often, hence one query that is written out, with one value for the
+     * whole row: handing over each column costs more than parsing them.
+     */
     async find(handle: string, id: string): Promise<Session | undefined> {
-      const row = await db.selectFrom('sessions').selectAll().select(live.as('live')).where('handle', '=', handle)
-        .where('id', '=', id).executeTakeFirst()
-      return row && toSession(row, row.live === 1, await idOf(row.parent_sid))
+      const { rows } = await db.executeQuery<{ row: string }>(CompiledQuery.raw(FIND, [handle, id]))
+      if (!rows[0]) return undefined
+      const row = JSON.parse(rows[0].row) as SeenRow & { live: number }
+      return toSession(row, row.live === 1, await idOf(row.parent_sid))
     },
 
     /** `isLive` when the caller knows whether a turn of it is open. */
@@ -133,9 +158,16 @@ export function createSessionStore(database: Db) {
 
     remove: (tx: Tx, sid: number) => tx.deleteFrom('sessions').where('sid', '=', sid).execute(),
 
-    async addMessages(tx: Tx, sid: number, messages: NewMessage[], now: number): Promise<number[]> {
-      if (messages.length === 0) return []
-      const rows = await tx.insertInto('messages').values(
+    /** `change` is written to the session beside what the messages change in it. */
+    async addMessages(
+      tx: Tx,
+      sid: number,
+      messages: NewMessage[],
+      now: number,
+      change: Updateable<SessionTables['sessions']> = {},
+    ): Promise<void> {
+      if (messages.length === 0) return
+      await tx.insertInto('messages').values(
         messages.map((message) => ({
           sid,
           turn_id: message.turn_id,
@@ -145,13 +177,13 @@ export function createSessionStore(database: Db) {
           data: Object.keys(message.data).length > 0 ? JSON.stringify(message.data) : null,
           at: message.at,
         })),
-      ).returning('mid').execute()
+      ).execute()
       const spoken = messages.filter((message) => message.role === 'user' || message.role === 'assistant').length
       await tx.updateTable('sessions').set({
+        ...change,
         message_count: sql`message_count + ${spoken}`,
         last_active_at: now,
       }).where('sid', '=', sid).execute()
-      return rows.map((row) => row.mid)
     },
 
     /** A page of the transcript that ends before `before`, oldest first. */
@@ -265,7 +297,7 @@ export function createSessionStore(database: Db) {
 
 export type SessionStore = ReturnType<typeof createSessionStore>
 
-function toSession(row: SessionRow, isLive: boolean, parent: string | null): Session {
+function toSession(row: SeenRow, isLive: boolean, parent: string | null): Session {
   return {
     session_id: row.id,
     client_id: row.client_id,

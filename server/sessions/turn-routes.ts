@@ -36,7 +36,7 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       async (c) => {
         const id = sessionIdOf(c)
         const idempotencyKey = idempotencyKeyOf(c)
-        const sent = await sessions.send(c.var.caller, id, c.req.valid('json'), { idempotencyKey })
+        const sent = await sessions.send(c.var.caller, id, c.req.valid('json'), { idempotencyKey, atOnce: true })
         if (sent.replayed) c.header('idempotent-replayed', 'true')
         const wait = waitSeconds(c.req.header('prefer'))
         if (wait > 0) {

@@ -57,24 +57,28 @@ export function createTurnStore(database: Db) {
       not_before: number
       /** Before everything that waits, behind what runs. */
       first?: boolean
+      /** It doesn't wait, and is about to be answered by this model. */
+      runs?: { used_model: string }
       at: number
-    }): Promise<void> {
+    }): Promise<TurnRow> {
       const ord = turn.first
         ? sql<number>`coalesce((select min(ord) from turns where sid = ${turn.sid} and state = 'queued'), 1) - 1`
         : sql<
           number
         >`coalesce((select max(ord) from turns where sid = ${turn.sid} and state in ('queued', 'running', 'awaiting_approval')), 0) + 1`
-      await tx.insertInto('turns').values({
+      const row = await tx.insertInto('turns').values({
         id: turn.id,
         sid: turn.sid,
-        state: 'queued',
+        state: turn.runs ? 'running' : 'queued',
         ord,
         not_before: turn.not_before,
         input: JSON.stringify(turn.input),
         model: turn.model,
         caller: JSON.stringify({ ...turn.caller, scopes: [...turn.caller.scopes] }),
         created_at: turn.at,
-      } as never).execute()
+        ...(turn.runs ? { ...turn.runs, started_at: turn.at } : {}),
+      } as never).returningAll().executeTakeFirstOrThrow()
+      return toTurnRow(row)
     },
 
     update: async (
