@@ -215,9 +215,37 @@ export const ApprovePairingInput = v.object({
   trusted: v.optional(v.boolean(), false),
 })
 
+const search = v.optional(v.pipe(v.string(), v.trim(), v.maxLength(200, 'must have at most 200 characters')))
+const pageOf = (usual: number) =>
+  v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,3}$/, 'must be a number from 1 to 200'),
+      v.transform(Number),
+      v.minValue(1, 'must be a number from 1 to 200'),
+      v.maxValue(200, 'must be a number from 1 to 200'),
+    ),
+    String(usual),
+  )
+const ulidCursor = v.optional(v.pipe(v.string(), v.regex(/^[0-9A-Z]{26}$/, 'is not one that this list gave')))
+
+/** `q` is looked for in names, ids and codes. */
 export const PairingQuery = v.object({
   state: v.optional(v.picklist(['pending', 'all'], 'must be pending or all'), 'pending'),
+  q: search,
+  limit: pageOf(200),
+  cursor: ulidCursor,
 })
+export type PairingQuery = v.InferOutput<typeof PairingQuery>
+
+/** Of people, `q` is looked for in names and ids; of groups in ids. */
+export const ChannelListQuery = v.object({
+  channel: v.optional(v.pipe(v.string(), v.maxLength(200))),
+  q: search,
+  limit: pageOf(200),
+  cursor: v.optional(v.pipe(v.string(), v.maxLength(4000))),
+})
+export type ChannelListQuery = v.InferOutput<typeof ChannelListQuery>
 
 /** Somebody who wrote, or who was given a disposition. */
 export type ChannelPerson = {
@@ -285,17 +313,10 @@ export const OutboxQuery = v.object({
     'open',
   ),
   channel: v.optional(v.pipe(v.string(), v.maxLength(200))),
-  limit: v.optional(
-    v.pipe(
-      v.string(),
-      v.regex(/^\d{1,3}$/, 'must be a number from 1 to 200'),
-      v.transform(Number),
-      v.minValue(1, 'must be a number from 1 to 200'),
-      v.maxValue(200, 'must be a number from 1 to 200'),
-    ),
-    '100',
-  ),
-  cursor: v.optional(v.pipe(v.string(), v.regex(/^[0-9A-Z]{26}$/, 'is not one that this list gave'))),
+  /** Looked for in texts, names of files, and ids of chats. */
+  q: search,
+  limit: pageOf(100),
+  cursor: ulidCursor,
 })
 export type OutboxQuery = v.InferOutput<typeof OutboxQuery>
 

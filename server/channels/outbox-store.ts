@@ -4,6 +4,7 @@ import type { OutboxQuery } from '../../shared/channels.ts'
 import type { InlineKeyboard } from '../../shared/gateway-protocol.ts'
 import type { Attachment } from '../../shared/turn-events.ts'
 import type { Db } from '../db/open.ts'
+import { holds } from './paging.ts'
 import type { ChannelTables, Chat, Tx } from './tables.ts'
 
 /** What is to be said; `target` is the entry whose message an edit changes. */
@@ -132,10 +133,12 @@ export function createOutboxStore(database: Db, now: () => number) {
     openButtons: async (prefix: string): Promise<OutRow[]> =>
       (await rows().where('buttons_open', '=', 1).where('key', 'like', `${prefix}%`).execute()).map(toOut),
 
-    list: async ({ state, channel, limit, cursor }: OutboxQuery): Promise<OutRow[]> => {
-      let query = rows().orderBy('id', 'desc').limit(limit)
+    /** Newest first; one more than the page holds, where there are more. */
+    list: async ({ state, channel, q, limit, cursor }: OutboxQuery): Promise<OutRow[]> => {
+      let query = rows().orderBy('id', 'desc').limit(limit + 1)
       if (state !== 'all') query = query.where('state', '=', state === 'open' ? 'waiting' : state)
       if (channel !== undefined) query = query.where('channel', '=', channel)
+      if (q) query = query.where(holds(q, 'chat_id', TEXT, FILENAME))
       if (cursor !== undefined) query = query.where('id', '<', cursor)
       return (await query.execute()).map(toOut)
     },
@@ -149,6 +152,9 @@ export function createOutboxStore(database: Db, now: () => number) {
         .where('state', 'in', ['sent', 'discarded']).execute(),
   }
 }
+
+const TEXT = sql`json_extract(body, '$.text')`
+const FILENAME = sql`json_extract(body, '$.attachment.filename')`
 
 const toOut = (row: Selectable<ChannelTables['channel_outbox']>): OutRow => ({
   ...row,

@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto'
 import { ulid } from 'ulid'
-import type { Pairing } from '../../shared/channels.ts'
+import type { Pairing, PairingQuery } from '../../shared/channels.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { ChannelDeps } from './deps.ts'
 import type { Outbox } from './outbox.ts'
+import { pageOf } from './paging.ts'
 import type { PairingRow, PeopleStore } from './people-store.ts'
 import type { Chat } from './tables.ts'
 
@@ -67,7 +68,7 @@ export function createPairings(
       const at = now()
       const before = await store.pairingsOf(chat.channel, person.id, at - HOUR_MS)
       if (before.length >= PER_HOUR || before.some((row) => row.state === 'pending' && row.expires_at > at)) return
-      const waiting = await store.pairings({ pending: true, now: at })
+      const waiting = await store.pending(at)
       if (waiting.filter(({ channel }) => channel === chat.channel).length >= PER_CHANNEL) {
         log.warn('pairing.full', 'A stranger got no code, for too many wait already', { channel: chat.channel })
         return
@@ -99,10 +100,14 @@ export function createPairings(
       tell(id, 'created')
     },
 
-    async list(caller: Caller, state: 'pending' | 'all'): Promise<Pairing[]> {
+    /** Newest first. */
+    async list(caller: Caller, query: PairingQuery): Promise<{ pairings: Pairing[]; nextCursor: string | null }> {
       demand(caller, 'admin')
       const at = now()
-      return (await store.pairings({ pending: state === 'pending', now: at })).map((row) => toPairing(row, at))
+      const rows = await store.pairings(query, at)
+      const of = { entry: (row: PairingRow) => toPairing(row, at), cursor: ({ id }: PairingRow) => id }
+      const { entries: pairings, nextCursor } = pageOf(rows, query.limit, of)
+      return { pairings, nextCursor }
     },
 
     /** `which` is the id, or the code as the person tells it. */
@@ -119,8 +124,8 @@ export function createPairings(
 
   async function find(which: string): Promise<PairingRow> {
     const code = plain(which)
-    const open = await store.pairings({ pending: true, now: now() })
-    const row = open.find((pairing) => plain(pairing.code) === code) ?? await store.pairing(which)
+    const row = (await store.pending(now())).find((pairing) => plain(pairing.code) === code) ??
+      await store.pairing(which)
     if (!row) throw notFound('pairing', which.slice(0, 40))
     return row
   }

@@ -1,6 +1,13 @@
-import type { Selectable } from 'kysely'
-import type { ChannelRoute, UpdateGroupInput, UpdatePersonInput } from '../../shared/channels.ts'
+import { type Selectable, sql } from 'kysely'
+import type {
+  ChannelListQuery,
+  ChannelRoute,
+  PairingQuery,
+  UpdateGroupInput,
+  UpdatePersonInput,
+} from '../../shared/channels.ts'
 import type { Db } from '../db/open.ts'
+import { holds, parseCursor } from './paging.ts'
 import type { ChannelTables } from './tables.ts'
 
 export type PersonRow = Selectable<ChannelTables['channel_people']>
@@ -17,10 +24,31 @@ export function createPeopleStore(database: Db) {
       db.selectFrom('channel_people').selectAll().where('channel', '=', channel).where('person_id', '=', id)
         .executeTakeFirst(),
 
-    people: (channel?: string): Promise<PersonRow[]> => {
-      const query = db.selectFrom('channel_people').selectAll().orderBy('channel').orderBy('last_seen_at', 'desc')
-        .limit(1000)
-      return (channel === undefined ? query : query.where('channel', '=', channel)).execute()
+    /** Who was seen last first; one more than the page holds, where there are more. */
+    people: ({ channel, q, limit, cursor }: ChannelListQuery): Promise<PersonRow[]> => {
+      let query = db.selectFrom('channel_people').selectAll().orderBy(SEEN, 'desc').orderBy('channel')
+        .orderBy('person_id').limit(limit + 1)
+      if (channel !== undefined) query = query.where('channel', '=', channel)
+      if (q) query = query.where(holds(q, 'name', 'person_id'))
+      if (cursor !== undefined) query = query.where(after(cursor, 'person_id'))
+      return query.execute()
+    },
+
+    /** How many people are paired, and which groups were let in or refused by the owner, by channel. */
+    letIn: async (): Promise<Map<string, { people: Set<string>; groups: Set<string> }>> => {
+      const [people, groups] = await Promise.all([
+        db.selectFrom('channel_people').select(['channel', 'person_id']).where('paired', '=', 1).execute(),
+        db.selectFrom('channel_groups').select(['channel', 'chat_id']).where('allowed', '=', 1).execute(),
+      ])
+      const by = new Map<string, { people: Set<string>; groups: Set<string> }>()
+      const of = (channel: string) => {
+        const known = by.get(channel) ?? { people: new Set(), groups: new Set() }
+        by.set(channel, known)
+        return known
+      }
+      for (const { channel, person_id } of people) of(channel).people.add(person_id)
+      for (const { channel, chat_id } of groups) of(channel).groups.add(chat_id)
+      return by
     },
 
     /** Adds the person when nobody wrote under this id yet. */
@@ -53,10 +81,13 @@ export function createPeopleStore(database: Db) {
       db.selectFrom('channel_groups').selectAll().where('channel', '=', channel).where('chat_id', '=', chatId)
         .executeTakeFirst(),
 
-    groups: (channel?: string): Promise<GroupRow[]> => {
-      const query = db.selectFrom('channel_groups').selectAll().orderBy('channel').orderBy('last_seen_at', 'desc')
-        .limit(1000)
-      return (channel === undefined ? query : query.where('channel', '=', channel)).execute()
+    groups: ({ channel, q, limit, cursor }: ChannelListQuery): Promise<GroupRow[]> => {
+      let query = db.selectFrom('channel_groups').selectAll().orderBy(SEEN, 'desc').orderBy('channel')
+        .orderBy('chat_id').limit(limit + 1)
+      if (channel !== undefined) query = query.where('channel', '=', channel)
+      if (q) query = query.where(holds(q, 'chat_id'))
+      if (cursor !== undefined) query = query.where(after(cursor, 'chat_id'))
+      return query.execute()
     },
 
     async changeGroup(channel: string, chatId: string, input: UpdateGroupInput): Promise<GroupRow> {
@@ -79,11 +110,18 @@ export function createPeopleStore(database: Db) {
         .returningAll().executeTakeFirstOrThrow()
     },
 
-    /** Newest first. */
-    pairings: (of: { pending: boolean; now: number }): Promise<PairingRow[]> => {
-      const query = db.selectFrom('channel_pairings').selectAll().orderBy('id', 'desc').limit(200)
-      return (of.pending ? query.where('state', '=', 'pending').where('expires_at', '>', of.now) : query).execute()
+    /** Newest first; one more than the page holds, where there are more. */
+    pairings: ({ state, q, limit, cursor }: PairingQuery, now: number): Promise<PairingRow[]> => {
+      let query = db.selectFrom('channel_pairings').selectAll().orderBy('id', 'desc').limit(limit + 1)
+      if (state === 'pending') query = query.where('state', '=', 'pending').where('expires_at', '>', now)
+      if (q) query = query.where(holds(q, 'person_name', 'person_id', 'code'))
+      if (cursor !== undefined) query = query.where('id', '<', cursor)
+      return query.execute()
     },
+    /** All codes that wait. */
+    pending: (now: number): Promise<PairingRow[]> =>
+      db.selectFrom('channel_pairings').selectAll().where('state', '=', 'pending').where('expires_at', '>', now)
+        .execute(),
     pairing: (id: string): Promise<PairingRow | undefined> =>
       db.selectFrom('channel_pairings').selectAll().where('id', '=', id).executeTakeFirst(),
     pairingsOf: (channel: string, personId: string, since: number): Promise<PairingRow[]> =>
@@ -131,4 +169,13 @@ export function createPeopleStore(database: Db) {
         }
       }),
   }
+}
+
+/** Those who never wrote come last. */
+const SEEN = sql<number>`coalesce(last_seen_at, 0)`
+
+/** What comes after an entry in the order of these lists. */
+function after(cursor: string, key: 'person_id' | 'chat_id') {
+  const { seen, channel, id } = parseCursor(cursor)
+  return sql<boolean>`(${SEEN} < ${seen} or (${SEEN} = ${seen} and (channel, ${sql.ref(key)}) > (${channel}, ${id})))`
 }

@@ -13,6 +13,7 @@ const COMMAND_MS = 10_000
 const MOST = 1000
 const DOWN = new Set(['gone', 'back_pressure', 'not_connected'])
 const LATER_MS = 5000
+const LONGEST_MS = 60_000
 
 type Wanted = { ask: AskRow; sign: string | undefined }
 
@@ -56,7 +57,7 @@ export function createReactions(deps: {
       const timer = setTimeout(() => {
         timers.delete(timer)
         begin(key)
-      }, error.retry_after_ms ?? LATER_MS)
+      }, Math.min(error.retry_after_ms ?? LATER_MS, LONGEST_MS))
       timers.add(timer)
     } finally {
       busy.delete(key)

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
-import * as v from 'valibot'
 import {
   ApprovePairingInput,
+  ChannelListQuery,
   OutboxQuery,
   PairingQuery,
   PutRoutesInput,
@@ -13,8 +13,6 @@ import {
 import type { AppEnv } from '../http/env.ts'
 import { operation } from '../http/operation.ts'
 import type { Channels } from './service.ts'
-
-const ByChannel = v.object({ channel: v.optional(v.pipe(v.string(), v.maxLength(200))) })
 
 /** Chat platforms: their state, who may write, where messages go, and what is still to be sent (contract.md). */
 export const channelRoutes = (channels: Channels) =>
@@ -111,12 +109,32 @@ export const channelRoutes = (channels: Channels) =>
       '/api/channel-people',
       operation({
         id: 'listChannelPeople',
-        summary: 'People and groups that were seen, with what becomes of their words',
+        summary: 'People that were seen, with what becomes of their words, the latest first',
+        description: 'The first page also has the groups that were seen last; all of them: /api/channel-groups.',
         scope: 'admin',
-        query: ByChannel,
-        returns: '{people: ChannelPerson[], groups: ChannelGroup[]}',
+        query: ChannelListQuery,
+        returns: '{people: ChannelPerson[], groups: ChannelGroup[], nextCursor}',
+        errors: ['invalid_input'],
       }),
-      async (c) => c.json(await channels.people(c.var.caller, c.req.valid('query').channel)),
+      async (c) => {
+        const query = c.req.valid('query')
+        const { groups } = query.cursor === undefined
+          ? await channels.people.groups(c.var.caller, query)
+          : { groups: [] }
+        return c.json({ ...await channels.people.list(c.var.caller, query), groups })
+      },
+    )
+    .get(
+      '/api/channel-groups',
+      operation({
+        id: 'listChannelGroups',
+        summary: 'Groups that were seen, with what becomes of what is written there, the latest first',
+        scope: 'admin',
+        query: ChannelListQuery,
+        returns: '{groups: ChannelGroup[], nextCursor}',
+        errors: ['invalid_input'],
+      }),
+      async (c) => c.json(await channels.people.groups(c.var.caller, c.req.valid('query'))),
     )
     .patch(
       '/api/channel-people/:channel/:id',
@@ -131,7 +149,7 @@ export const channelRoutes = (channels: Channels) =>
       }),
       async (c) => {
         const { channel, id } = c.req.param()
-        return c.json(await channels.updatePerson(c.var.caller, channel, id, c.req.valid('json')))
+        return c.json(await channels.people.update(c.var.caller, channel, id, c.req.valid('json')))
       },
     )
     .patch(
@@ -147,19 +165,20 @@ export const channelRoutes = (channels: Channels) =>
       }),
       async (c) => {
         const { channel, id } = c.req.param()
-        return c.json(await channels.updateGroup(c.var.caller, channel, id, c.req.valid('json')))
+        return c.json(await channels.people.updateGroup(c.var.caller, channel, id, c.req.valid('json')))
       },
     )
     .get(
       '/api/pairings',
       operation({
         id: 'listPairings',
-        summary: 'Strangers who ask to be let in',
+        summary: 'Strangers who ask to be let in, newest first',
         scope: 'admin',
         query: PairingQuery,
-        returns: '{pairings: Pairing[]}',
+        returns: '{pairings: Pairing[], nextCursor}',
+        errors: ['invalid_input'],
       }),
-      async (c) => c.json({ pairings: await channels.pairings.list(c.var.caller, c.req.valid('query').state) }),
+      async (c) => c.json(await channels.pairings.list(c.var.caller, c.req.valid('query'))),
     )
     .post(
       '/api/pairings/:id/approve',

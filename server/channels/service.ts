@@ -1,15 +1,11 @@
 import type {
   Channel,
-  ChannelGroup,
-  ChannelPerson,
   ChannelRoute,
   OutboxEntry,
   OutboxQuery,
   RouteTest,
   RouteTestResult,
   SendToChatInput,
-  UpdateGroupInput,
-  UpdatePersonInput,
 } from '../../shared/channels.ts'
 import { type Caller, can, demand } from '../auth/principal.ts'
 import { notFound } from '../errors.ts'
@@ -27,8 +23,10 @@ import { createMediaFiles } from './media-files.ts'
 import { createMedia } from './media.ts'
 import { createOutboxStore } from './outbox-store.ts'
 import { createOutbox } from './outbox.ts'
+import { pageOf } from './paging.ts'
 import { createPairings } from './pairing.ts'
 import { createPeopleStore } from './people-store.ts'
+import { createPeople } from './people.ts'
 import { createQuestions } from './questions.ts'
 import { createListener, createTaking } from './receiver.ts'
 import { createReactions } from './reactions.ts'
@@ -38,7 +36,7 @@ import { chatKind } from './session-key.ts'
 import { createSettings } from './settings.ts'
 import { knownLimit, splitText, type TextLimit } from './split.ts'
 import { createTyping } from './typing.ts'
-import { createViews, toEntry, toGroup, toPerson } from './views.ts'
+import { createViews, toEntry } from './views.ts'
 
 export type Channels = Awaited<ReturnType<typeof createChannels>>
 
@@ -183,6 +181,7 @@ export async function createChannels(deps: ChannelDeps) {
 
   return {
     pairings,
+    people: createPeople({ store: people, audit: deps.audit, changed: (channel) => tell('channel_person', channel) }),
 
     async list(caller: Caller): Promise<Channel[]> {
       demand(caller, 'read')
@@ -214,9 +213,7 @@ export async function createChannels(deps: ChannelDeps) {
     /** Newest first. */
     async outbox(caller: Caller, query: OutboxQuery): Promise<{ entries: OutboxEntry[]; nextCursor: string | null }> {
       demand(caller, 'admin')
-      const rows = await outboxStore.list({ ...query, limit: query.limit + 1 })
-      const entries = rows.slice(0, query.limit).map(toEntry)
-      return { entries, nextCursor: rows.length > query.limit ? entries.at(-1)!.id : null }
+      return pageOf(await outboxStore.list(query), query.limit, { entry: toEntry, cursor: ({ id }) => id })
     },
 
     async sendAgain(caller: Caller, id: string): Promise<OutboxEntry> {
@@ -231,31 +228,6 @@ export async function createChannels(deps: ChannelDeps) {
       const row = await outbox.discard(id)
       await deps.audit({ caller, action: 'outbox.discarded', target: id, detail: { channel: row.channel } })
       return toEntry(row)
-    },
-
-    async people(
-      caller: Caller,
-      channel?: string,
-    ): Promise<{ people: ChannelPerson[]; groups: ChannelGroup[] }> {
-      demand(caller, 'admin')
-      const [persons, groups] = await Promise.all([people.people(channel), people.groups(channel)])
-      return { people: persons.map(toPerson), groups: groups.map(toGroup) }
-    },
-
-    async updatePerson(caller: Caller, channel: string, id: string, input: UpdatePersonInput): Promise<ChannelPerson> {
-      demand(caller, 'admin')
-      const row = await people.changePerson(channel, id, input)
-      await deps.audit({ caller, action: 'channel_person.updated', target: `${channel}:${id}`, detail: input })
-      tell('channel_person', channel)
-      return toPerson(row)
-    },
-
-    async updateGroup(caller: Caller, channel: string, id: string, input: UpdateGroupInput): Promise<ChannelGroup> {
-      demand(caller, 'admin')
-      const row = await people.changeGroup(channel, id, input)
-      await deps.audit({ caller, action: 'channel_group.updated', target: `${channel}:${id}`, detail: input })
-      tell('channel_person', channel)
-      return toGroup(row)
     },
 
     routes(caller: Caller): TaggedRules {

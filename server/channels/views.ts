@@ -22,11 +22,10 @@ export function createViews(deps: {
   settings: (name: string) => ChannelSettings
 }) {
   return async (): Promise<Channel[]> => {
-    const [came, went, people, groups] = await Promise.all([
+    const [came, went, letIn] = await Promise.all([
       deps.inbox.counts(),
       deps.outbox.counts(),
-      deps.people.people(),
-      deps.people.groups(),
+      deps.people.letIn(),
     ])
     return deps.gateways().map((gateway) => {
       const { name } = gateway
@@ -49,11 +48,7 @@ export function createViews(deps: {
         connected: gateway.state === 'ready' ? gateway.status?.connected ?? true : false,
         detail: gateway.status?.detail ?? null,
         problem: gateway.problem ?? null,
-        open_to: openTo(
-          deps.settings(name),
-          people.filter((row) => row.channel === name),
-          groups.filter((row) => row.channel === name),
-        ),
+        open_to: openTo(deps.settings(name), letIn.get(name)),
         messages: {
           in: came.get(name)?.messages ?? 0,
           out: sent('sent'),
@@ -71,15 +66,18 @@ export function createViews(deps: {
 }
 
 /** Who may write, in words. */
-function openTo(settings: ChannelSettings, people: PersonRow[], groups: GroupRow[]): string {
+function openTo(
+  settings: ChannelSettings,
+  letIn: { people: Set<string>; groups: Set<string> } = { people: new Set(), groups: new Set() },
+): string {
   if (settings.allowed_users.includes('*')) return 'everybody'
   const who = new Set([
     ...settings.allowed_users,
-    ...people.filter((row) => row.paired === 1).map((row) => row.person_id),
+    ...letIn.people,
   ])
   const where = new Set([
     ...settings.allowed_groups,
-    ...groups.filter((row) => row.allowed === 1).map((row) => row.chat_id),
+    ...letIn.groups,
   ])
   const parts = [
     ...(who.size > 0 ? [who.size === 1 ? '1 person' : `${who.size} people`] : []),

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { afterEach, describe, it } from 'node:test'
+import type { ChannelGroup, ChannelPerson, OutboxEntry, Pairing } from '../shared/channels.ts'
+import { GatewayError } from '../server/plugins/gateway.ts'
+import type { TestApp } from './support/app.ts'
+import { begin, closeAll } from './support/channel-app.ts'
+import { until } from './support/chat-platform.ts'
+
+afterEach(closeAll)
+
+type Page = {
+  people: ChannelPerson[]
+  groups: ChannelGroup[]
+  pairings: Pairing[]
+  entries: OutboxEntry[]
+  nextCursor: string | null
+}
+
+/** All pages of a list, and how many there were. */
+async function all(app: TestApp, path: string, limit: number): Promise<Page[]> {
+  const pages: Page[] = []
+  for (let cursor = ''; pages.length < 20;) {
+    const page = await app.json<Page>(`${path}${path.includes('?') ? '&' : '?'}limit=${limit}${cursor}`)
+    pages.push(page)
+    if (page.nextCursor === null) return pages
+    cursor = `&cursor=${encodeURIComponent(page.nextCursor)}`
+  }
+  throw new Error(`${path} has no end`)
+}
+
+describe('people and groups', () => {
+  const channels = { telegram: { allowed_groups: ['*'], burst_ms: 0 } }
+
+  it('are listed page by page, nobody twice and nobody left out, who was seen last first', async () => {
+    const { app, chat } = await begin({ channels })
+    for (let i = 0; i < 7; i++) {
+      await chat.say({
+        text: 'hi',
+        from: `p${i}`,
+        name: i < 2 ? 'Zoë 100%' : `Person ${i}`,
+        chat: `-${i % 3}`,
+        type: 'group',
+      })
+    }
+    await app.json('/api/channel-people/telegram/never', { method: 'PATCH', json: { disposition: 'block' } })
+    const pages = await all(app, '/api/channel-people', 3)
+    assert.deepEqual(pages.map(({ people }) => people.length), [3, 3, 2])
+    const ids = pages.flatMap(({ people }) => people.map(({ person_id }) => person_id))
+    assert.deepEqual(ids.toSorted(), ['never', 'p0', 'p1', 'p2', 'p3', 'p4', 'p5', 'p6'])
+    assert.equal(ids.at(-1), 'never')
+    const seen = pages.flatMap(({ people }) => people.map(({ last_seen_at }) => last_seen_at ?? 0))
+    assert.deepEqual(seen, seen.toSorted((a, b) => b - a))
+    assert.equal(pages[0]!.groups.length, 3)
+    const groups = await all(app, '/api/channel-groups?channel=telegram', 2)
+    assert.deepEqual(groups.flatMap(({ groups }) => groups.map(({ chat_id }) => chat_id)).toSorted(), [
+      '-0',
+      '-1',
+      '-2',
+    ])
+    assert.deepEqual((await app.json<Page>('/api/channel-groups?channel=other')).groups, [])
+  })
+
+  it('are found by name or id, and no sign is a wildcard', async () => {
+    const { app, chat } = await begin({ channels })
+    for (const [from, name] of [['a_1', 'Ada'], ['ab1', 'Bob 100%'], ['c', 'Carla']]) {
+      await chat.say({ text: 'hi', from: from!, name: name!, chat: '-1', type: 'group' })
+    }
+    const find = async (q: string) =>
+      (await app.json<Page>(`/api/channel-people?q=${encodeURIComponent(q)}`)).people.map(({ name }) => name).toSorted()
+    assert.deepEqual(await find('ADA'), ['Ada'])
+    assert.deepEqual(await find('a_'), ['Ada'])
+    assert.deepEqual(await find('%'), ['Bob 100%'])
+    assert.deepEqual(await find(''), ['Ada', 'Bob 100%', 'Carla'])
+    for (const query of ['cursor=x', 'cursor=WzFd', 'limit=0', 'limit=201']) {
+      await app.json(`/api/channel-people?${query}`, { status: 400 })
+    }
+  })
+})
+
+describe('pairings and the outbox', () => {
+  it('are listed page by page, and found by words', async () => {
+    const { app, chat } = await begin({ channels: { telegram: { burst_ms: 0 } } })
+    chat.before(() => {
+      throw new GatewayError('chat_not_found', 'gone')
+    })
+    for (let i = 0; i < 5; i++) await chat.say({ text: 'let me in', from: `s${i}`, name: `Stranger ${i}` })
+    const pages = await all(app, '/api/pairings', 2)
+    assert.deepEqual(pages.map(({ pairings }) => pairings.length), [2, 2, 1])
+    const codes = pages.flatMap(({ pairings }) => pairings.map(({ code }) => code))
+    assert.equal(new Set(codes).size, 5)
+    const found = await app.json<Page>(`/api/pairings?q=${codes[3]!.toLowerCase()}`)
+    assert.deepEqual(found.pairings.map(({ code }) => code), [codes[3]])
+    assert.deepEqual(
+      (await app.json<Page>('/api/pairings?q=stranger%203')).pairings.map(({ person_id }) => person_id),
+      [
+        's3',
+      ],
+    )
+    await until(
+      () => app.json<Page>('/api/outbox?state=dead'),
+      ({ entries }) => entries.length === 5,
+    )
+    const dead = await all(app, '/api/outbox?state=dead', 2)
+    assert.deepEqual(dead.map(({ entries }) => entries.length), [2, 2, 1])
+    assert.equal((await app.json<Page>(`/api/outbox?state=dead&q=${codes[0]}`)).entries.length, 1)
+    assert.equal((await app.json<Page>('/api/outbox?state=dead&q=s4')).entries.length, 1)
+    assert.equal((await app.json<Page>('/api/outbox?state=dead&q=reply_to')).entries.length, 0)
+  })
+})
