@@ -9,6 +9,7 @@ import { type BlockActions, createInteractions, type SlashCommand } from './inte
 import type { Envelope } from './line.ts'
 import { createOutgoing } from './outgoing.ts'
 import { createPeople } from './people.ts'
+import { createReactions } from './reactions.ts'
 import { isRefusedToken, SlackRefusal } from './refusal.ts'
 import { keepConnected } from './socket.ts'
 import { createTurns } from './turns.ts'
@@ -20,7 +21,6 @@ export type Settings = Threads & {
   root: string
   botToken: string
   appToken: string
-  acknowledge: string
   /** Milliseconds without news after which a connection is replaced. */
   quietMs: number
 }
@@ -50,20 +50,13 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
   /** Tells of a message once, however often Slack says it, and resolves when the core has stored it. */
   const hear = (message: SlackMessage & { user: string }): Promise<void> =>
     turns.once(`${message.channel}/${message.ts}`, async () => {
-      const meant = await receive(message)
+      await receive(message)
       await channel.settled()
       history.hear(message)
-      if (meant) acknowledge(message)
     })
 
   const isHeard = (event: SlackEvent | SlackMessage): event is SlackMessage & { user: string } =>
     isSaid(event) && event.user !== self.id
-
-  function acknowledge({ channel: where, ts }: SlackMessage): void {
-    if (settings.acknowledge === '') return
-    api.call('reactions.add', { channel: where, timestamp: ts, name: settings.acknowledge })
-      .catch((error: Error) => log.debug(`No reaction: ${error.message}`))
-  }
 
   async function happen(event: SlackEvent): Promise<void> {
     if (isHeard(event)) return await turns.inTurn(event.channel, () => hear(event))
@@ -177,6 +170,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
 
   return {
     ...outgoing,
+    ...createReactions(api),
     answerCallback: interactions.answer,
     connected: () => connected,
     stop: history.save,

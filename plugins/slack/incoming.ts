@@ -18,7 +18,7 @@ export type Threads = {
   follow_threads: boolean
 }
 
-/** Tells the core of what people write, and the caller whether it was meant for us. */
+/** Tells the core of what people write. */
 export function createIncoming({ channel, api, people, history, self, threads }: {
   channel: ChannelApi
   api: SlackApi
@@ -80,7 +80,7 @@ export function createIncoming({ channel, api, people, history, self, threads }:
     return contents
   }
 
-  return async (message: SlackMessage & { user: string }): Promise<boolean> => {
+  return async (message: SlackMessage & { user: string }): Promise<void> => {
     const { channel: chat_id, ts, user, parent_user_id, team } = message
     const direct = isDirect(chat_id)
     const called = direct || message.type === 'app_mention' || mentions(message, self)
@@ -104,7 +104,6 @@ export function createIncoming({ channel, api, people, history, self, threads }:
         timestamp: new Date(Number(ts) * 1000).toISOString(),
       })
     }
-    return contents.length > 0 && (called || ours)
   }
 }
 

@@ -18,7 +18,6 @@ defineChannel({
       api_root = 'https://slack.com/api',
       answer_in_threads = false,
       follow_threads = true,
-      acknowledge = '',
       quiet_seconds = 300,
     } = api.config as Settings
     return await startBot(api, {
@@ -27,7 +26,6 @@ defineChannel({
       appToken: tokenOf(api.secrets.app_token, { name: 'app token', prefix: 'xapp-', page: 'Basic Information' }),
       answer_in_threads,
       follow_threads,
-      acknowledge: acknowledge.trim().replace(/^:|:$/g, ''),
       quietMs: quiet_seconds * 1000,
     })
   },
@@ -37,7 +35,6 @@ type Settings = {
   api_root?: string
   answer_in_threads?: boolean
   follow_threads?: boolean
-  acknowledge?: string
   quiet_seconds?: number
 }
 

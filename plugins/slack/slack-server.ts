@@ -17,6 +17,8 @@ export async function startSlack({ bot, app, retryMs = 3000 }: { bot: string; ap
   const channels = new Map<string, Channel>()
   const users = new Map<string, { name: string; profile: { display_name: string } }>()
   const messages: Posted[] = []
+  /** Names of the bot's reactions, by the message. */
+  const reactions = new Map<string, string[]>()
   const files = new Map<string, { bytes: Uint8Array; name: string; type: string }>()
   const uploads = new Map<string, { name: string; length: number; bytes?: Uint8Array; shares: Posted[] }>()
   const fetched: { path: string; authorization: string | undefined }[] = []
@@ -82,7 +84,20 @@ export async function startSlack({ bot, app, retryMs = 3000 }: { bot: string; ap
     'bots.info': () => ({ ok: true, bot: { id: ME.bot, app_id: ME.app } }),
     'users.info': ({ user = '' }) => users.has(user) ? { ok: true, user: users.get(user) } : no('user_not_found'),
     'conversations.open': ({ users = '' }) => ({ ok: true, channel: { id: `D0${users.slice(2)}` } }),
-    'reactions.add': (args) => fault(args) ?? { ok: true },
+    'reactions.add': (args) => {
+      const { timestamp = '', name = '' } = args
+      const there = reactions.get(timestamp) ?? []
+      if (there.includes(name)) return no('already_reacted')
+      reactions.set(timestamp, [...there, name])
+      return fault(args) ?? { ok: true }
+    },
+    'reactions.remove': (args) => {
+      const { timestamp = '', name = '' } = args
+      const there = reactions.get(timestamp) ?? []
+      if (!there.includes(name)) return no('no_reaction')
+      reactions.set(timestamp, there.filter((one) => one !== name))
+      return fault(args) ?? { ok: true }
+    },
     'apps.connections.open': () => {
       const ticket = `ticket-${++count}`
       tickets.add(ticket)
@@ -270,6 +285,7 @@ export async function startSlack({ bot, app, retryMs = 3000 }: { bot: string; ap
     calls,
     prepared,
     messages,
+    reactions,
     files,
     uploads,
     fetched,

@@ -277,14 +277,21 @@ describe('Slack', () => {
     assert.ok(await said(plugin, '/help'))
   })
 
-  it('puts a reaction on what is meant for it', async () => {
-    const plugin = await bench.start(bench.settings({ acknowledge: ':eyes:' }))
-    const from = slack.calls.length
-    slack.write(ROOM, 'talk')
-    await said(plugin, 'talk')
-    const { ts } = slack.write(ROOM, '<@U0HELPER> now')
-    const { args } = await slack.called('reactions.add', from)
-    assert.deepEqual([args.channel, args.timestamp, args.name], [ROOM, ts, 'eyes'])
+  it('sets a sign below a message in place of the one before', async () => {
+    const plugin = await bench.start()
+    const { ts } = slack.write(ROOM, 'work, please')
+    const react = (request_id: string, more: object) =>
+      plugin.ask({ type: 'set_reaction', request_id, chat_id: ROOM, message_id: ts, ...more })
+    await react('X1', { emoji: '👀' })
+    assert.deepEqual(slack.reactions.get(ts), ['eyes'])
+    // A repetition of what is there already is none.
+    assert.equal((await react('X2', { emoji: '👀' }))?.type, 'command_ok')
+    await react('X3', { emoji: '👍', replaces: '👀' })
+    assert.deepEqual(slack.reactions.get(ts), ['+1'])
+    assert.equal((await react('X4', { replaces: '👀' }))?.type, 'command_ok')
+    await react('X5', { replaces: '👍' })
+    assert.deepEqual(slack.reactions.get(ts), [])
+    assert.equal(codeOf(await react('X6', { emoji: '🦩' })), 'invalid_request')
   })
 
   it('tells when to try again, and what is lost', async () => {
