@@ -101,6 +101,8 @@ export const Manifest = v.pipe(
       v.picklist(['always', 'on_failure', 'never'], 'must be always, on_failure or never'),
       'on_failure',
     ),
+    /** `demand`: it sleeps until something that it offers is called, and again when it was not for a while. */
+    start: v.optional(v.picklist(['boot', 'demand'], 'must be boot or demand'), 'boot'),
     /** Chat platforms that it carries, such as `telegram`. */
     channels: list(Name),
     /** Kinds that it may register, beside those that follow from `tools`, `routes` and `hooks`. */
@@ -136,6 +138,12 @@ export const Manifest = v.pipe(
   v.check(
     ({ entry, command }) => (entry === undefined) !== (command === undefined),
     'must have either entry or command',
+  ),
+  v.check(
+    ({ start, protocol, channels, hooks, capabilities }) =>
+      start === 'boot' || (protocol === 'gatehouse.v1' && channels.length + hooks.length === 0 &&
+        !capabilities.includes('service')),
+    'start can be demand only for a gatehouse.v1 plugin without channels, hooks and services, which have to run',
   ),
 )
 export type Manifest = v.InferOutput<typeof Manifest>

@@ -49,7 +49,7 @@ const Call = v.object({
   call_id: id,
   /** As the plugin registered it. */
   handle: id,
-  /** `run` of a tool, `start` and `stop` of a service, `search` of a web search, `handle` of a command. */
+  /** `run` of a tool, `start` of a service, `search` of a web search, `handle` of a command. */
   method: text,
   input: v.unknown(),
   /** Milliseconds from now; afterwards nobody waits for the answer any more. */
@@ -171,7 +171,7 @@ export const CommandDefinition = v.object({
 })
 export type CommandDefinition = v.InferOutput<typeof CommandDefinition>
 
-/** `register` with kind `service`: `start` is called once, `stop` before the plugin ends. */
+/** `register` with kind `service`: `start` is called once; `shutdown` ends it with the plugin. */
 export const ServiceDefinition = v.object({ name: Name })
 
 /** `register` with kind `web_search`: `search` gets `{query, count}` and answers `{results: [{title, url, snippet}]}`. */

@@ -90,6 +90,10 @@ export const Plugins = v.object({
     seconds('Time of a command', 'Seconds until an answer is missing', 0.1, 3600),
     30,
   ),
+  idle_seconds: v.optional(
+    seconds('Idle', 'Seconds without a call until a plugin that is started on demand is stopped', 0.1, 86_400),
+    300,
+  ),
   requests_per_second: v.optional(
     whole('Requests', 'From outside that one plugin is handed in a second for good', 1, 100_000),
     50,

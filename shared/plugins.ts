@@ -52,6 +52,8 @@ export type Plugin = {
   enabled: boolean
   /** Switched on and off under `channels.<name>` of `gatehouse.yaml`, not through the API. */
   in_configuration: boolean
+  /** Started by the first call and stopped when there are none; `stopped` is no trouble then. */
+  on_demand: boolean
   state: 'stopped' | 'starting' | 'ready' | 'backoff' | 'failed' | 'quarantined'
   /** Why it does not run although it is enabled, or why it may not. */
   problem: string | null
@@ -141,23 +143,31 @@ export type PutPluginConfigInput = v.InferOutput<typeof PutPluginConfigInput>
 export const AcceptPluginInput = v.object({ surface_hash: v.string('must be text') })
 export const EnablePluginInput = v.object({ surface_hash: v.optional(v.string('must be text')) })
 
+const Place = v.pipe(
+  v.string('must be text'),
+  v.minLength(1, 'must not be empty'),
+  v.maxLength(4096, 'is longer than 4096 characters'),
+)
+
 /** One of: an npm package with its version, a folder, an archive (`.tgz`) by path or URL. */
 export const InstallPluginInput = v.object({
   npm: v.optional(
     v.pipe(
       v.string('must be text'),
+      v.maxLength(300, 'is longer than 300 characters'),
       v.regex(
         /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*(@[\w.^~+-]+)?$/i,
         'must be a package name, such as @example/plugin@1.2.3',
       ),
     ),
   ),
-  folder: v.optional(v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'))),
-  archive: v.optional(v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'))),
+  folder: v.optional(Place),
+  archive: v.optional(Place),
   /** `sha512-…`; when given, what was downloaded must be that. */
   integrity: v.optional(
     v.pipe(
       v.string('must be text'),
+      v.maxLength(200, 'is longer than 200 characters'),
       v.regex(/^sha(256|384|512)-[A-Za-z0-9+/=]+$/, 'must be as npm writes it: sha512-…'),
     ),
   ),

@@ -16,19 +16,38 @@ export type Found = {
   problem: string | undefined
 }
 
+/** Reads the manifest of a folder. */
+export type ReadManifest = typeof readPlugin
+
+/** Reads a manifest again only when its file is another one than the last time. */
+export function createManifests(): ReadManifest {
+  const known = new Map<string, { print: string; found: Found }>()
+  return async (folder, origin) => {
+    const info = await stat(join(folder, MANIFEST_FILE)).catch(() => undefined)
+    const print = info && [origin, info.ino, info.size, info.mtimeMs, info.ctimeMs].join()
+    const before = known.get(folder)
+    if (before && before.print === print) return before.found
+    const found = await readPlugin(folder, origin)
+    if (found && print) known.set(folder, { print, found })
+    else known.delete(folder)
+    return found
+  }
+}
+
 /**
  * Looks for manifests in the configured paths, the home and the bundled folder; runs nothing. Of two with one id the
  * first of these counts.
  */
-export async function discover({ home, paths, bundled }: {
+export async function discover({ home, paths, bundled, read }: {
   home: string
   paths: readonly string[]
   bundled: string
+  read: ReadManifest
 }): Promise<Found[]> {
   const found = new Map<string, Found>()
   const add = async (folders: string[], origin: Found['origin']) => {
     for (const folder of folders) {
-      const plugin = await readPlugin(folder, origin)
+      const plugin = await read(folder, origin)
       if (plugin && !found.has(plugin.id)) found.set(plugin.id, plugin)
     }
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { canonicalJson } from '../../shared/canonical-json.ts'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
@@ -6,11 +7,11 @@ import { executableOf } from '../runtime/executables.ts'
 import { createOrphans, createSweeper } from '../runtime/orphans.ts'
 import { createSentinel } from '../runtime/sentinel.ts'
 import type { PluginDeps } from './deps.ts'
-import { discover } from './discover.ts'
+import { createManifests, discover } from './discover.ts'
 import type { Gateway, GatewayListener } from './gateway.ts'
 import { createJournal, type Journal } from './journal.ts'
 import { createSettings } from './settings.ts'
-import { createSpecs, isGateway, type Spec } from './specs.ts'
+import { createSpecs, isGateway, isOnDemand, type Spec } from './specs.ts'
 import { dataFolder, startProgram } from './start.ts'
 import { answerState } from './state.ts'
 import type { PluginStore } from './store.ts'
@@ -36,6 +37,7 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
   const sweep = createSweeper((pid) =>
     log.warn('plugins.escaped', 'A program that a plugin had left was ended', { pid })
   )
+  const manifests = createManifests()
   const running = new Map<string, Running>()
   const journals = new Map<string, Journal>()
   const stateListeners = new Set<(gateway: Gateway) => void>()
@@ -68,7 +70,7 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
   /** Reads manifests and decisions again. */
   async function read(): Promise<void> {
     hasDeno = await executableOf('deno', deps.variables().PATH) !== undefined
-    const found = await discover({ home, paths: settings().paths, bundled: deps.bundled })
+    const found = await discover({ home, paths: settings().paths, bundled: deps.bundled, read: manifests })
     specs = createSpecs({ found, config: deps.config(), stored: await store.list(), isRestricted })
     known = true
   }
@@ -100,14 +102,23 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
 
   /** What a running plugin depends on. */
   const printOf = (spec: Spec): string => {
-    const { manifest, channel, restart, folder } = spec
-    const { config: own, secrets } = config.resolve(spec)
+    const { channel, restart } = spec
+    const { secrets } = config.resolve(spec)
     const program = { command: channel?.command, args: channel?.args, env: channel?.env }
-    const address = manifest?.routes.length ? publicUrl(spec) : null
+    const address = spec.manifest?.routes.length ? publicUrl(spec) : null
+    return canonicalJson({ ...offersOf(spec), restart, program, secrets, address })
+  }
+
+  /** What it depends on, what a plugin registers. */
+  const offersOf = (spec: Spec): Record<string, unknown> => {
+    const { manifest, folder } = spec
+    const { config: own } = config.resolve(spec)
     // Installed again, it may be other code behind the same manifest.
     const installed = specs.find(({ name }) => name === spec.plugin)?.stored?.installed?.at
-    return canonicalJson({ manifest, folder, installed, restart, program, own, secrets, address })
+    return { manifest, folder, installed, own }
   }
+
+  const offersPrint = (spec: Spec): string => createHash('sha256').update(canonicalJson(offersOf(spec))).digest('hex')
 
   /** Starts what should run and does not, stops what should not, starts anew what runs with old settings. */
   async function align(): Promise<void> {
@@ -128,13 +139,20 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
       if (current?.print === print) continue
       if (current) {
         // Somebody changed it: what it did with what it was before counts no more.
-        work.push(unit.supervisor.stop())
+        work.push(unit.supervisor.stop().then(() => unit.capabilities.forget()))
+        unit.capabilities.forget()
         unit.supervisor.forgive()
         if (spec.stored?.quarantined) await store.change(name, { quarantined: null }, now())
       }
-      unit.supervisor.start()
+      if (current || !isOnDemand(spec) || !remembers(unit, spec)) unit.supervisor.start()
     }
     await Promise.all(work)
+  }
+
+  /** Whether what it offers is known without running it. */
+  function remembers({ capabilities }: Unit, spec: Spec): boolean {
+    const kept = spec.stored?.registered
+    return kept?.print === offersPrint(spec) && capabilities.restore(kept.registrations)
   }
 
   function create({ name, stored }: Spec): Unit {
@@ -173,6 +191,15 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
         journal.incident('crash', `in quarantine: ${message}`)
         store.change(name, { quarantined: message }, now()).catch((error: Error) =>
           journal.incident('error', `its quarantine could not be kept: ${error.message}`)
+        )
+      },
+      isOnDemand: () => isOnDemand(specOf()),
+      keep(registrations) {
+        const spec = specOf()
+        const registered = { print: offersPrint(spec), registrations }
+        if (canonicalJson(registered) === canonicalJson(spec.stored?.registered ?? null)) return
+        store.change(name, { registered }, now()).catch((error: Error) =>
+          journal.incident('error', `what it registered could not be kept: ${error.message}`)
         )
       },
       state: (event) => answerState(store, name, event, now()),

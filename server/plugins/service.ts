@@ -147,6 +147,8 @@ export async function createPlugins(deps: PluginDeps) {
       await store.change(name, { enabled: true, quarantined: null }, now())
       await record(caller, 'enabled', name, hash === undefined ? {} : { surface_hash: hash, surface: spec.surface })
       await settle(name)
+      const state = roster.unitOf(name)?.supervisor.state
+      if (state === 'quarantined' || state === 'failed') await roster.restart(name)
       return await show(name)
     },
 

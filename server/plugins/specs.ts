@@ -142,6 +142,10 @@ export function ownSettings({ manifest, channel }: Pick<Spec, 'manifest' | 'chan
   return Object.fromEntries(Object.entries(channel).filter(([key]) => known.has(key) && !CHANNEL_KEYS.has(key)))
 }
 
+/** Whether it sleeps until it is called. One that carries a chat has to listen. */
+export const isOnDemand = (spec: Pick<Spec, 'manifest' | 'channel'>): boolean =>
+  spec.manifest?.start === 'demand' && spec.channel === undefined
+
 /** Whether it carries a chat platform. */
 export const isGateway = ({ manifest, channel }: Spec): boolean =>
   channel !== undefined || (manifest?.channels.length ?? 0) > 0

@@ -1,8 +1,12 @@
 import type { PluginSurface } from '../../shared/plugins.ts'
 import type { Db } from '../db/open.ts'
+import type { Registration } from './capabilities.ts'
 
 /** Where a plugin came from when it was installed by us. */
 export type Installed = { from: string; kind: 'npm' | 'folder' | 'archive'; integrity: string | null; at: number }
+
+/** What a plugin registered when it last ran; it counts for the one with the same `print`. */
+export type KeptRegistrations = { print: string; registrations: Registration[] }
 
 export type StoredPlugin = {
   name: string
@@ -14,6 +18,7 @@ export type StoredPlugin = {
   secrets: Record<string, string>
   quarantined: string | null
   installed: Installed | null
+  registered: KeptRegistrations | null
 }
 
 type Tables = {
@@ -26,6 +31,7 @@ type Tables = {
     secrets: string
     quarantined: string | null
     installed: string | null
+    registered: string | null
     updated_at: number
   }
   plugin_state: { plugin: string; key: string; value: string; updated_at: number }
@@ -84,7 +90,7 @@ export function createPluginStore({ kysely }: { kysely: Db }) {
   }
 }
 
-function columns({ enabled, accepted, config, secrets, installed, ...rest }: Partial<StoredPlugin>) {
+function columns({ enabled, accepted, config, secrets, installed, registered, ...rest }: Partial<StoredPlugin>) {
   return {
     ...rest,
     ...(enabled === undefined ? {} : { enabled: Number(enabled) }),
@@ -92,6 +98,7 @@ function columns({ enabled, accepted, config, secrets, installed, ...rest }: Par
     ...(config === undefined ? {} : { config: JSON.stringify(config) }),
     ...(secrets === undefined ? {} : { secrets: JSON.stringify(secrets) }),
     ...(installed === undefined ? {} : { installed: installed && JSON.stringify(installed) }),
+    ...(registered === undefined ? {} : { registered: registered && JSON.stringify(registered) }),
   }
 }
 
@@ -104,4 +111,5 @@ const toPlugin = ({ updated_at: _, ...row }: Tables['plugins']): StoredPlugin =>
   config: JSON.parse(row.config) as StoredPlugin['config'],
   secrets: JSON.parse(row.secrets) as StoredPlugin['secrets'],
   installed: parsed(row.installed),
+  registered: parsed(row.registered),
 })

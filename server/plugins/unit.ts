@@ -8,7 +8,8 @@ import {
 } from '../../shared/plugin-protocol.ts'
 import type { PluginSettings } from '../../shared/plugin-settings.ts'
 import { createCalls } from './calls.ts'
-import { createCapabilities } from './capabilities.ts'
+import { createCapabilities, type Registration } from './capabilities.ts'
+import { createDemand } from './demand.ts'
 import { createEventQueue, type EventQueue } from './event-queue.ts'
 import { type Gateway, GatewayError, type GatewayNews, type Ready, type Status } from './gateway.ts'
 import type { Journal } from './journal.ts'
@@ -20,6 +21,9 @@ import { createSupervisor, type RestartPolicy } from './supervisor.ts'
 
 /** How long a command may wait for room in the queue of a plugin that is behind. */
 const ROOM_MS = 2000
+
+/** After the last registration, until all are kept. */
+const KEEP_MS = 500
 
 /** Milliseconds between tries to keep what a plugin said. */
 const RETRY_MS = [100, 1000, 3000]
@@ -41,6 +45,10 @@ export function createUnit(deps: {
   onEvent: (gateway: Gateway, event: GatewayNews) => Promise<void>
   onState: (unit: Unit) => void
   onQuarantine: (name: string, message: string) => void
+  /** Whether it sleeps until it is called. */
+  isOnDemand: () => boolean
+  /** What it registered, to be known when it does not run. */
+  keep: (registrations: Registration[]) => void
   /** Answers what the plugin asks of its store. */
   state: (event: StateEvent) => Promise<CapabilityCommand>
   /** The folder through which it passes files; left out where there is none. */
@@ -57,6 +65,7 @@ export function createUnit(deps: {
   let ready: Ready | undefined
   let status: Status | undefined
   let connected: boolean | undefined
+  let keeping: ReturnType<typeof setTimeout> | undefined
 
   const gone = () => new GatewayError('gone', `The plugin ${name} is not running`, { sent: false })
   const changed = () => deps.onState(unit)
@@ -83,7 +92,10 @@ export function createUnit(deps: {
       supervisor.process?.post({ type: 'ping', request_id }, { must: true })
       return await answer
     },
-    onState: () => changed(),
+    onState() {
+      changed()
+      demand.stateChanged()
+    },
     onCrash: (message) => journal.incident('crash', message),
     onQuarantine: (message) => deps.onQuarantine(name, message),
   })
@@ -92,18 +104,45 @@ export function createUnit(deps: {
     if (process && !process.post(message, { must: true })) process.cut('does not read what it is answered')
   }
 
+  const demand = createDemand({
+    name,
+    supervisor,
+    isOnDemand: deps.isOnDemand,
+    idleMs: () => settings().idle_seconds * 1000,
+  })
+
+  function keepNow(): void {
+    keeping = undefined
+    const registrations = capabilities.registrations()
+    if (registrations.length > 0) deps.keep(registrations)
+  }
+
+  /** Once it has registered everything, and not at each of many. */
+  function keepSoon(): void {
+    clearTimeout(keeping)
+    if (!deps.isOnDemand()) return
+    keeping = setTimeout(keepNow, KEEP_MS)
+    ;(keeping as { unref?: () => void }).unref?.()
+  }
+
   const calls = createCalls({ post: (message) => supervisor.process?.post(message) ?? false })
   const capabilities = createCapabilities({
     name,
     manifest: deps.manifest,
     post,
-    call: async (request) => {
-      if (supervisor.state !== 'ready') throw gone()
-      counters.calls++
-      return await calls.call(request)
-    },
+    call: (request) =>
+      demand.during(async () => {
+        if (supervisor.state !== 'ready') throw gone()
+        counters.calls++
+        return await calls.call(request)
+      }),
+    isReady: () => supervisor.state === 'ready',
+    awake: demand.awake,
     callTimeoutMs: () => settings().call_timeout_seconds * 1000,
-    onChange: changed,
+    onChange() {
+      changed()
+      keepSoon()
+    },
     onProblem: (message) => journal.incident('refused', message),
   })
 
@@ -141,7 +180,9 @@ export function createUnit(deps: {
     ready = undefined
     status = undefined
     connected = undefined
-    capabilities.clear()
+    clearTimeout(keeping)
+    if (keeping !== undefined) keepNow()
+    capabilities.ended(deps.isOnDemand())
   }
 
   function dropped(problem: string): Received {

@@ -1,6 +1,6 @@
 import type { Plugin, PluginDetail } from '../../shared/plugins.ts'
 import type { Roster } from './roster.ts'
-import type { Spec } from './specs.ts'
+import { isOnDemand, type Spec } from './specs.ts'
 
 /** What the API tells of a plugin, whether it runs or not. */
 export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
@@ -9,7 +9,8 @@ export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
   const supervisor = unit?.supervisor
   const measured = roster.watch.latest(spec.name)
   const reason = await roster.reason(spec)
-  const quarantined = supervisor?.state === 'quarantined' || (!unit && stored?.quarantined)
+  const isOff = reason === 'off'
+  const quarantined = supervisor?.state === 'quarantined' || (!unit && !isOff && stored?.quarantined)
   const startedAt = supervisor?.startedAt ? supervisor.startedAt / 1000 : null
   return {
     name: spec.name,
@@ -23,8 +24,9 @@ export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
     integrity: stored?.installed?.integrity ?? null,
     enabled: spec.enabled,
     in_configuration: spec.channel !== undefined,
+    on_demand: isOnDemand(spec),
     state: quarantined ? 'quarantined' : supervisor?.state ?? 'stopped',
-    problem: supervisor?.problem ?? (reason === 'off' ? spec.problem ?? stored?.quarantined : reason) ?? null,
+    problem: supervisor?.problem ?? (isOff ? spec.problem : reason) ?? null,
     pid: supervisor?.process?.pid ?? null,
     started_at: startedAt,
     started_at_iso: startedAt === null ? null : new Date(startedAt * 1000).toISOString(),

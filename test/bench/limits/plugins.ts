@@ -85,6 +85,8 @@ async function hosted(): Promise<Send> {
     onEvent: async () => {},
     onState: quiet,
     onQuarantine: quiet,
+    isOnDemand: () => false,
+    keep: () => {},
     state: () => Promise.reject(new Error('it has none')),
   })
   unit.supervisor.start()
