@@ -13,6 +13,7 @@ import type { HookDefinition, HookInput, HookVerdict } from '../../shared/plugin
 import { answerOf, type PluginHttpRoute, requestOf } from './http.ts'
 import type { Link } from './link.ts'
 import type { Log } from './log.ts'
+import { note } from './stdio.ts'
 
 /** One call of the core. */
 export type CallContext = {
@@ -80,6 +81,7 @@ export function createCapabilities(
 ) {
   const offered = new Map<string, Capability>()
   const running = new Map<string, Running>()
+  const services: (() => unknown)[] = []
   let announced = false
 
   const tell = (handle: string, { kind, definition }: Capability): Promise<void> =>
@@ -94,8 +96,10 @@ export function createCapabilities(
     },
     tool: ({ run, ...definition }) => registrar.offer({ kind: 'tool', definition, methods: { run } }),
     command: ({ handle, ...definition }) => registrar.offer({ kind: 'command', definition, methods: { handle } }),
-    service: ({ start, stop = () => undefined, name }) =>
-      registrar.offer({ kind: 'service', definition: { name }, methods: { start, stop } }),
+    service({ start, stop, name }) {
+      if (stop) services.push(stop)
+      registrar.offer({ kind: 'service', definition: { name }, methods: { start } })
+    },
     hook: ({ handle, ...definition }) => registrar.offer({ kind: 'hook', definition, methods: { handle } }),
     httpRoute({ handle, ...definition }) {
       const method = async (input: HttpRequest, context: CallContext) =>
@@ -152,6 +156,11 @@ export function createCapabilities(
     async announce(): Promise<void> {
       announced = true
       for (const [handle, capability] of [...offered]) await tell(handle, capability)
+    },
+
+    /** The plugin ends: its services are told. */
+    async stop(): Promise<void> {
+      await Promise.all(services.map((stop) => Promise.resolve().then(stop).catch(note)))
     },
 
     /** A record about capabilities; calls run beside each other. */

@@ -145,7 +145,10 @@ async function run(definition: PluginDefinition): Promise<void> {
   function stop(code: number): Promise<void> {
     return ending ??= (async () => {
       stopping.abort()
-      const clean = Promise.resolve().then(() => channel?.stop?.()).catch(note).then(link.flushed)
+      const clean = Promise.all([
+        Promise.resolve().then(() => channel?.stop?.()).catch(note),
+        capabilities.stop(),
+      ]).then(link.flushed)
       await Promise.race([clean, new Promise((resolve) => setTimeout(resolve, STOP_MS))])
       process.exit(code)
     })()
