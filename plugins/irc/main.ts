@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ChannelApi, defineChannel } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import { splitText } from '../sdk/text.ts'
@@ -97,22 +98,9 @@ async function follow({ api, settings, message, state }: Options): Promise<void>
       state(undefined)
     }
     // Not all at once when a server comes back.
-    await pause(delay * (0.75 + Math.random() / 2), api.signal)
+    await sleep(delay * (0.75 + Math.random() / 2), undefined, { signal: api.signal }).catch(() => {})
     delay = Math.min(delay * 2, MAX_DELAY_MS)
   }
-}
-
-/** Ends early when the plugin stops. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const timer = setTimeout(end, ms)
-    signal.addEventListener('abort', end)
-  })
 }
 
 function settingsOf({ config, secrets }: ChannelApi): Settings {

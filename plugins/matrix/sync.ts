@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChannelApi } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import { type MatrixApi, path } from './api.ts'
@@ -132,21 +133,8 @@ export async function follow({ channel, api, self, joinInvites, readReceipts, no
       state(false)
       channel.status(false, { detail: error.message })
       log.warn(`Nothing can be read: ${error.message}`)
-      await pause(error.retryAfterMs ?? delay, signal)
+      await sleep(error.retryAfterMs ?? delay, undefined, { signal }).catch(() => {})
       delay = Math.min(delay * 2, MAX_DELAY_MS)
     }
   }
-}
-
-/** Ends early when the plugin stops. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const timer = setTimeout(end, ms)
-    signal.addEventListener('abort', end)
-  })
 }

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
@@ -73,11 +74,5 @@ async function gunzip(archive: Uint8Array): Promise<Uint8Array> {
     if (size > MAX_UNPACKED) throw new Error(`the archive is larger than ${MAX_UNPACKED} bytes when unpacked`)
     parts.push(part)
   }
-  const all = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
+  return Buffer.concat(parts, size)
 }
