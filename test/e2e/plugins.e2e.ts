@@ -160,6 +160,25 @@ test('one that wants more than was accepted does not run until that is read', as
   await expect(page.getByRole('switch', { name: 'Use Capable' })).toBeChecked()
 })
 
+test('an update that wants more is read before it runs; one that does not goes on at once', async () => {
+  const update = async (manifest: Record<string, unknown>) => {
+    await writePlugin(join(home, 'source'), manifest)
+    await page.getByRole('button', { name: 'More for Capable' }).click()
+    await page.getByRole('menuitem', { name: 'Update' }).click()
+    await expect(page.getByRole('dialog').getByLabel('Folder on the server')).toHaveValue(join(home, 'source'))
+    await page.getByRole('dialog').getByRole('button', { name: 'Update' }).click()
+  }
+  await page.goto('/plugins/capable')
+  await update({ version: '2.0.0', permissions: { net: ['api.example.org'] } })
+  await expect(page.getByText('Capable 2.0.0 is installed')).toBeVisible()
+  await expect(page.getByRole('main').getByText('Ready', { exact: true }).first()).toBeVisible()
+  await update({ version: '3.0.0', permissions: { net: ['api.example.org', 'more.example'] } })
+  await expect(page.getByRole('dialog', { name: 'Capable wants more' })).toContainText('It reaches more.example')
+  await page.getByRole('dialog').getByRole('button', { name: 'Accept' }).click()
+  await expect(page.getByRole('dialog')).toHaveCount(0)
+  await expect(page.getByRole('main').getByText('3.0.0')).toBeVisible()
+})
+
 test('one that crashes again and again says why it is in quarantine, and what to do', async () => {
   await page.goto('/plugins/crasher')
   await expect(page.getByText('In quarantine').first()).toBeVisible()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Plugin } from '../../../../shared/plugins.ts'
-import { fits, isBundled, isInstalled, lookOf, mendOf, sentence, type Standing, troubleOf } from './state.ts'
+import { fits, isBundled, isInstalled, lookOf, mendOf, sentence, sourceOf, type Standing, troubleOf } from './state.ts'
 import { limitsOf, permitsOf } from './surface-words.ts'
 
 const standing = (changes: Partial<Standing>): Standing => ({
@@ -74,6 +74,16 @@ describe('the state of a plugin in words', () => {
     assert.deepEqual([isInstalled(bundled), isBundled(bundled)], [false, true])
     const second = { ...bundled, name: 'work', enabled: true }
     assert.deepEqual([isInstalled(second), isBundled(second)], [true, false])
+  })
+})
+
+describe('where a plugin is installed from again', () => {
+  it('a package in its newest version, a folder and an archive as they were named', () => {
+    assert.deepEqual(sourceOf('@example/plugin@1.2.3'), { kind: 'npm', source: '@example/plugin' })
+    assert.deepEqual(sourceOf('plugin@2.0.0-rc.1'), { kind: 'npm', source: 'plugin' })
+    assert.deepEqual(sourceOf('/home/me/plugin'), { kind: 'folder', source: '/home/me/plugin' })
+    assert.equal(sourceOf('/tmp/plugin-1.0.0.tgz').kind, 'archive')
+    assert.equal(sourceOf('https://example.org/plugin.tgz').kind, 'archive')
   })
 })
 

@@ -105,6 +105,14 @@ export const isInstalled = ({ origin, enabled, name, plugin }: Plugin): boolean 
 /** Those that come with the server, each once. */
 export const isBundled = ({ origin, name, plugin }: Plugin): boolean => origin === 'bundled' && name === plugin
 
+/** What to install again, from the words that the server keeps of an installation; of a package its newest version. */
+export function sourceOf(from: string | null): { kind: 'npm' | 'folder' | 'archive'; source: string } {
+  if (from === null) return { kind: 'npm', source: '' }
+  if (/^https?:|\.(tgz|tar\.gz)$/i.test(from)) return { kind: 'archive', source: from }
+  if (/^([\\/]|[A-Za-z]:)/.test(from)) return { kind: 'folder', source: from }
+  return { kind: 'npm', source: from.replace(/(?<=.)@[^@/]*$/, '') }
+}
+
 /** Where it is from, in a few words. */
 export function originOf({ origin, installed_from }: Pick<Plugin, 'origin' | 'installed_from'>): string {
   switch (origin) {
