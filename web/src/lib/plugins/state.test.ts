@@ -102,7 +102,7 @@ describe('what a plugin may do in words', () => {
   const texts = (plugin: Parameters<typeof permitsOf>[0]) => permitsOf(plugin).map(({ text }) => text)
 
   it('a restricted one may do what it may, and nothing else', () => {
-    assert.deepEqual(texts({ surface, origin: 'home' }), [
+    assert.deepEqual(texts({ name: 'bot', surface, origin: 'home' }), [
       'May reach api.telegram.org',
       'May read nothing but its own files',
       'May write nothing but its own data',
@@ -113,36 +113,42 @@ describe('what a plugin may do in words', () => {
   })
 
   it('of one that nothing restricts, no limit is promised', () => {
-    const said = texts({ surface: { ...surface, restricted: false }, origin: 'home' })
+    const said = texts({ name: 'bot', surface: { ...surface, restricted: false }, origin: 'home' })
     assert.equal(said[0], 'Says that it may reach api.telegram.org')
     assert.ok(!said.some((text) => text.startsWith('May ')))
     assert.match(limitsOf({ surface, restricted: false, runtime: 'node', origin: 'home' }), /keeps no limits/)
   })
 
   it('a bare command says nothing of what it reaches', () => {
-    assert.deepEqual(texts({ surface: { ...surface, restricted: false, secrets: [] }, origin: 'config' }), [
-      'Carries chats of telegram',
-    ])
+    assert.deepEqual(
+      texts({ name: 'bot', surface: { ...surface, restricted: false, secrets: [] }, origin: 'config' }),
+      [
+        'Carries chats of telegram',
+      ],
+    )
   })
 
   it('an address that anybody may send to is worth a second look, and what it hears of is told', () => {
     const route = { path: 'hook', match: 'exact' as const, methods: ['POST' as const] }
     const routes = [{ ...route, auth: 'plugin' as const }, { ...route, path: 'own', auth: 'gateway' as const }]
     const permits = permitsOf({
+      name: 'bot',
       surface: { ...surface, routes, hooks: ['turn.finished', 'tool.before'] },
       origin: 'home',
     })
     assert.deepEqual(permits.filter(({ wide }) => wide).map(({ text }) => text), [
-      'Receives requests from anybody on the internet at /hooks/plugins/…/hook (POST)',
+      'Receives requests from anybody on the internet at /hooks/plugins/bot/hook (POST)',
     ])
-    assert.ok(permits.some(({ text }) => text.startsWith('Answers your own keys at /hooks/plugins/…/own')))
+    assert.ok(permits.some(({ text }) => text.startsWith('Answers your own keys at /hooks/plugins/bot/own')))
     assert.ok(permits.some(({ text }) => text === 'Hears of each answer of the agent, with its text'))
     assert.ok(permits.some(({ text }) => /may forbid it/.test(text)))
   })
 
   it('any address, and programs, are worth a second look', () => {
     const permissions = { ...surface.permissions, net: ['*'], run: ['ffmpeg'] }
-    const wide = permitsOf({ surface: { ...surface, permissions }, origin: 'home' }).filter((permit) => permit.wide)
+    const wide = permitsOf({ name: 'bot', surface: { ...surface, permissions }, origin: 'home' }).filter((permit) =>
+      permit.wide
+    )
     assert.deepEqual(wide.map(({ topic }) => topic), ['network', 'programs'])
     const limits = limitsOf({ surface: { ...surface, permissions }, restricted: true, runtime: 'deno', origin: 'home' })
     assert.match(limits, /programs that it starts are not kept/)

@@ -8,7 +8,7 @@ export type Topic = 'network' | 'read' | 'write' | 'programs' | 'variables' | 's
  * What a plugin may do, a line each. Of one that nothing restricts, it is only what it says of itself, and that is how
  * it is put.
  */
-export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'>): Permit[] {
+export function permitsOf({ name, surface, origin }: Pick<Plugin, 'name' | 'surface' | 'origin'>): Permit[] {
   const { permissions: { net, read, write, run, env, sys }, secrets, tools, capabilities, channels, routes, hooks } =
     surface
   const may = surface.restricted ? 'May' : 'Says that it may'
@@ -19,7 +19,7 @@ export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'
       : []),
     ...hooks.filter((event) => event !== 'tool.before').map((event) => `Hears of ${HEARD[event] ?? event}`),
     ...(hooks.includes('tool.before') ? ['Sees each call of a tool before it runs, and may forbid it'] : []),
-    ...(capabilities.length > 0 ? [`Adds to the server: ${capabilities.join(', ')}`] : []),
+    ...(capabilities.length > 0 ? [`Adds ${capabilities.map((kind) => ADDED[kind] ?? kind).join(', ')}`] : []),
   ].map((text) => ({ topic: 'offers', text, wide: false }))
   // A bare command declares nothing, which is not the same as wanting nothing.
   if (origin === 'config') return offers
@@ -49,11 +49,19 @@ export function permitsOf({ surface, origin }: Pick<Plugin, 'surface' | 'origin'
     ...routes.map(({ path, match, methods, auth }): Permit => ({
       topic: 'network',
       text: `${auth === 'plugin' ? 'Receives requests from anybody on the internet' : 'Answers your own keys'} at ` +
-        `/hooks/plugins/…/${path}${match === 'prefix' ? ' and below' : ''} (${methods.join(', ')})`,
+        `/hooks/plugins/${name}/${path}${match === 'prefix' ? ' and below' : ''} (${methods.join(', ')})`,
       wide: auth === 'plugin',
     })),
     ...offers,
   ]
+}
+
+const ADDED: Record<string, string> = {
+  command: 'commands in chats',
+  service: 'work in the background',
+  web_search: 'a web search',
+  speech: 'speech: voice notes written down, answers read out',
+  text_provider: 'models',
 }
 
 const HEARD: Record<string, string> = {
