@@ -16,12 +16,9 @@ export const load: PageLoad = async ({ fetch, url, parent, depends }) => {
   return { channels: list, people, routes, outbox }
 }
 
-/** Without a filter: what waits, after what needs a decision. */
-async function openOutbox(client: ReturnType<typeof channels>, query: { channel: string; state: string }) {
-  if (query.state !== '') return await client.outbox(query)
-  const [dead, waiting] = await Promise.all([
-    client.outbox({ channel: query.channel, state: 'dead', limit: 200 }),
-    client.outbox({ channel: query.channel, state: 'open', limit: 200 }),
-  ])
-  return { entries: [...dead.entries, ...waiting.entries], nextCursor: null }
-}
+/** Without a filter: what needs a decision, then what waits. */
+const openOutbox = (client: ReturnType<typeof channels>, query: { channel: string; state: string }) =>
+  Promise.all((query.state === '' ? ['dead', 'open'] : [query.state]).map(async (state) => ({
+    state,
+    first: await client.outbox({ ...query, state }),
+  })))

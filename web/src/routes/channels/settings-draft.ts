@@ -44,6 +44,11 @@ export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels
       },
       { name: 'burst_ms', kind: 'number' },
       { name: 'streaming', kind: 'flag' },
+      {
+        name: 'ack_reaction',
+        kind: 'choice',
+        labels: { off: 'None', working: 'While it works, and when it failed', all: 'Also when it is done' },
+      },
     ],
   },
   {
