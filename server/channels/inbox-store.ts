@@ -2,6 +2,7 @@ import { type Insertable, type Selectable, sql } from 'kysely'
 import type { Attachment } from '../../shared/turn-events.ts'
 import type { Db } from '../db/open.ts'
 import { createBatch } from './batch.ts'
+import { noteSeen } from './seen.ts'
 import type { ChannelTables, Chat, Tx } from './tables.ts'
 
 /** What a rule adds to where a message goes; or the plugin that a command is for. */
@@ -28,14 +29,17 @@ export function createInboxStore(database: Db) {
     /** Stores a message with the note that its writer was seen; undefined when it was here before. */
     store: createBatch((rows: { row: NewInbound; inGroup: boolean }[]): Promise<(InboxRow | undefined)[]> =>
       db.transaction().execute(async (tx) => {
-        const stored: (InboxRow | undefined)[] = []
-        for (const { row, inGroup } of rows) {
-          const fresh = await tx.insertInto('channel_inbox').values(columns(row))
-            .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).returningAll()
-            .executeTakeFirst()
-          if (fresh) await seen(tx, row, inGroup)
-          stored.push(fresh && toInbox(fresh))
-        }
+        const inserted = await tx.insertInto('channel_inbox').values(rows.map(({ row }) => columns(row)))
+          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).returningAll().execute()
+        const fresh = new Map(inserted.map((row) => [eventOf(row), row]))
+        // Of one that is twice among them, the first was stored.
+        const stored = rows.map(({ row }) => {
+          const event = eventOf(row)
+          const found = fresh.get(event)
+          fresh.delete(event)
+          return found && toInbox(found)
+        })
+        await noteSeen(tx, rows.filter((_, i) => stored[i]))
         return stored
       })
     ),
@@ -200,39 +204,8 @@ async function mark(
   }
 }
 
-async function seen(tx: Tx, row: NewInbound, inGroup: boolean): Promise<void> {
-  await tx.insertInto('channel_people').values({
-    channel: row.channel,
-    person_id: row.sender_id,
-    name: row.sender_name,
-    disposition: null,
-    paired: 0,
-    trusted: 0,
-    messages: 1,
-    last_seen_at: row.at,
-  }).onConflict((conflict) =>
-    conflict.columns(['channel', 'person_id']).doUpdateSet((e) => ({
-      name: row.sender_name,
-      messages: e('channel_people.messages', '+', 1),
-      last_seen_at: row.at,
-    }))
-  ).execute()
-  if (!inGroup) return
-  await tx.insertInto('channel_groups').values({
-    channel: row.channel,
-    chat_id: row.chat_id,
-    allowed: null,
-    activation: null,
-    disposition: null,
-    messages: 1,
-    last_seen_at: row.at,
-  }).onConflict((conflict) =>
-    conflict.columns(['channel', 'chat_id']).doUpdateSet((e) => ({
-      messages: e('channel_groups.messages', '+', 1),
-      last_seen_at: row.at,
-    }))
-  ).execute()
-}
+const eventOf = ({ channel, event_id }: { channel: string; event_id: string }): string =>
+  JSON.stringify([channel, event_id])
 
 const columns = ({ media, route, ...row }: NewInbound): Insertable<ChannelTables['channel_inbox']> => ({
   ...row,
