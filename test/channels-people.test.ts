@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import type { ChannelGroup, ChannelPerson, OutboxEntry, Pairing } from '../shared/channels.ts'
+import * as v from 'valibot'
+import { COMPONENTS } from '../server/openapi/schemas.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
 import type { TestApp } from './support/app.ts'
 import { begin, closeAll } from './support/channel-app.ts'
 import { until } from './support/chat-platform.ts'
 
 afterEach(closeAll)
+
+/** A real answer is what the description of the API says. */
+const fits = (name: keyof typeof COMPONENTS, value: unknown): void =>
+  assert.deepEqual(v.parse(COMPONENTS[name] as v.GenericSchema, value), value, name)
 
 type Page = {
   people: ChannelPerson[]
@@ -51,6 +57,9 @@ describe('people and groups', () => {
     const seen = pages.flatMap(({ people }) => people.map(({ last_seen_at }) => last_seen_at ?? 0))
     assert.deepEqual(seen, seen.toSorted((a, b) => b - a))
     assert.equal(pages[0]!.groups.length, 3)
+    fits('ChannelPerson', pages[0]!.people[0])
+    fits('ChannelGroup', pages[0]!.groups[0])
+    fits('Channel', await app.json('/api/channels/telegram'))
     const groups = await all(app, '/api/channel-groups?channel=telegram', 2)
     assert.deepEqual(groups.flatMap(({ groups }) => groups.map(({ chat_id }) => chat_id)).toSorted(), [
       '-0',
@@ -101,6 +110,8 @@ describe('pairings and the outbox', () => {
       ({ entries }) => entries.length === 5,
     )
     const dead = await all(app, '/api/outbox?state=dead', 2)
+    fits('OutboxEntry', dead[0]!.entries[0])
+    fits('Pairing', pages[0]!.pairings[0])
     assert.deepEqual(dead.map(({ entries }) => entries.length), [2, 2, 1])
     assert.equal((await app.json<Page>(`/api/outbox?state=dead&q=${codes[0]}`)).entries.length, 1)
     assert.equal((await app.json<Page>('/api/outbox?state=dead&q=s4')).entries.length, 1)

@@ -5,6 +5,8 @@ import type * as models from '../../shared/models.ts'
 import type * as problems from '../../shared/problem.ts'
 import type * as sessions from '../../shared/sessions.ts'
 import type * as turns from '../../shared/turn-events.ts'
+import { Attachment } from './attachment.ts'
+import * as channelSchemas from './channel-schemas.ts'
 import * as toolSchemas from './tool-schemas.ts'
 
 /**
@@ -32,14 +34,6 @@ const Problem = v.object({
   retryable: v.boolean(),
   errors: v.optional(v.array(v.object({ pointer: text, message: text }))),
 }) satisfies Of<problems.Problem>
-
-const Attachment = v.object({
-  type: v.picklist(['image', 'file', 'voice', 'video']),
-  path: text,
-  filename: text,
-  mime_type: v.optional(text),
-  size: v.optional(count),
-}) satisfies Of<turns.Attachment>
 
 const Author = v.object({
   kind: v.picklist(['human', 'agent']),
@@ -343,4 +337,5 @@ export const COMPONENTS = {
   ApiKey,
   Me,
   ...toolSchemas,
+  ...channelSchemas,
 }
