@@ -60,6 +60,26 @@ describe('a chat goes on', () => {
     }
   })
 
+  it('when somebody sends what no button below the message says: the question stays as it is', async () => {
+    const channels = { telegram: { allowed_users: ['42', '43'], allowed_groups: ['-1'], burst_ms: 0 } }
+    const answers = [toolCall('notes.create', { path: 'a.md', content: 'x' }), 'Written.']
+    const { app, chat } = await begin({ channels, answers })
+    await chat.say({ text: 'Write it', chat: '-1', type: 'group', mention: true })
+    await answered(chat, 1, '-1')
+    const { id, buttons } = chat.shown[0]!
+    const allow = buttons![0]!.callback_data
+    for (const data of ['choice:0', 'answer:x:0', `${allow}:more`, 'approve:allow_always', '']) {
+      await chat.pressData(id, data, '43')
+    }
+    await until(() => chat.toasts.length, (count) => count === 5)
+    assert.deepEqual([...new Set(chat.toasts.map(({ text }) => text))], ['This message is not known any more.'])
+    assert.equal((await app.json<{ approvals: unknown[] }>('/api/approvals')).approvals.length, 1)
+    assert.deepEqual(chat.shown[0]!.buttons, buttons)
+    await chat.press('Allow Once')
+    await answered(chat, 2, '-1')
+    assert.deepEqual(chat.texts('-1').slice(1), ['Written.'])
+  })
+
   it('with the name of each who wrote, also where waiting messages are made one turn', async () => {
     const group = { chat: '-1', type: 'group', mention: true }
     const channels = { telegram: { allowed_groups: ['-1'], burst_ms: 0, queue_policy: 'merge' } }

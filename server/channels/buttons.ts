@@ -53,6 +53,11 @@ export function createButtons(
       addressed: true,
     })
     if (verdict.action !== 'answer') return 'You may not use this.'
+    // A program may send any data; below a message with buttons, theirs alone counts.
+    const buttons = row.body.buttons?.rows.flat()
+    if (buttons?.every(({ callback_data }) => callback_data !== press.data)) {
+      return 'This message is not known any more.'
+    }
     const [kind, what = '', ...rest] = press.data.split(':')
     if (kind === 'approve' && DECISIONS.has(what)) {
       return await approve(row, press, what as Decision, rest[0])
