@@ -304,7 +304,7 @@ describe('capabilities made with the SDK', () => {
           },
         })
         api.webSearch({ name: 'find', label: 'Find', search: ({ query }) => ({ results: [{ title: query, url: 'https://a.example' }] }) })
-        api.service({ name: 'beat', start: () => 'begun' })
+        api.service({ name: 'beat', start: () => 'begun', stop: () => api.log.info('the beat ends') })
       },
     })
   `
@@ -335,6 +335,8 @@ describe('capabilities made with the SDK', () => {
     assert.deepEqual(await result('c1'), { ok: true, text: 'UTC for ada k-1' })
     assert.deepEqual(await result('c2'), { results: [{ title: 'gate', url: 'https://a.example' }] })
     assert.equal(await result('c3'), 'begun')
+    await probe.send({ type: 'shutdown' })
+    assert.ok(await probe.event('log', ({ message }) => message === 'the beat ends'))
     assert.deepEqual(probe.problems, [])
   })
 
