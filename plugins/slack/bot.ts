@@ -10,7 +10,6 @@ import type { Envelope } from './line.ts'
 import { createOutgoing } from './outgoing.ts'
 import { createPeople } from './people.ts'
 import { createReactions } from './reactions.ts'
-import { isRefusedToken, SlackRefusal } from './refusal.ts'
 import { keepConnected } from './socket.ts'
 import { createTurns } from './turns.ts'
 
@@ -43,8 +42,8 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
     if (self.id !== '') return
     type Who = { user_id: string; user: string; bot_id?: string }
     const { user_id, user, bot_id } = await api.call<Who>('auth.test', {}, limits)
-    Object.assign(self, { id: user_id, name: user, bot: bot_id ?? '' })
     if (!bot_id) throw new PluginError('unauthorized', 'The bot token is one of a person; take the one with xoxb-')
+    Object.assign(self, { id: user_id, name: user, bot: bot_id })
   }
 
   /** Tells of a message once, however often Slack says it, and resolves when the core has stored it. */
@@ -149,7 +148,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
 
   // The core waits for us; Slack may be slow for longer.
   await know({ timeoutMs: START_MS }).catch((error: unknown) => {
-    if (error instanceof PluginError && (error.code === 'unauthorized' || isRefusedToken(error))) throw error
+    if (error instanceof PluginError && error.code === 'unauthorized') throw error
     log.debug(`Slack is out of reach at the start: ${(error as Error).message}`)
   })
   const outgoing = await createOutgoing({ channel, api, history })
@@ -164,7 +163,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
     missed: catchUp,
   }).catch((error: unknown) => {
     if (signal.aborted) return
-    const code = error instanceof SlackRefusal ? error.code : 'platform_error'
+    const code = error instanceof PluginError ? error.code : 'platform_error'
     channel.fail(code, (error as Error).message).catch(() => {})
   })
 

@@ -9,6 +9,8 @@ import { readable } from './readable.ts'
 /** Presses that a word may still be said about, and for how long. */
 const REMEMBERED = 1000
 const REMEMBERED_MS = 15 * 60_000
+/** Slack waits three seconds for all of it. */
+const TIMEOUT_MS = 1000
 
 /** First words that are a command of ours; anything else is a question. */
 const COMMANDS = new Set([
@@ -42,18 +44,29 @@ export function createInteractions({ channel, api, people }: { channel: ChannelA
   const directs = new Map<string, string>()
 
   /** A direct chat of two people is closed to us; what one of them asks there is answered in the chat with us. */
-  async function placeOf({ channel_id, user_id }: SlashCommand): Promise<string> {
-    if (!isDirect(channel_id)) return channel_id
+  async function directOf({ channel_id, user_id }: SlashCommand): Promise<string> {
     const known = directs.get(user_id)
     if (known) return known
-    const opened = await api.call<{ channel: { id: string } }>('conversations.open', { users: user_id })
-      .catch((error: unknown) => {
-        if (!(error instanceof PluginError) || error.code !== 'forbidden') throw error
-        return { channel: { id: channel_id } }
-      })
-    directs.set(user_id, opened.channel.id)
-    if (directs.size > REMEMBERED) directs.delete(directs.keys().next().value!)
-    return opened.channel.id
+    try {
+      const { channel: { id } } = await api.call<{ channel: { id: string } }>('conversations.open', { users: user_id })
+      directs.set(user_id, id)
+      if (directs.size > REMEMBERED) directs.delete(directs.keys().next().value!)
+      return id
+    } catch (error) {
+      if (!(error instanceof PluginError) || error.code !== 'forbidden') throw error
+      return channel_id
+    }
+  }
+
+  /** Whether an answer would arrive; commands can be used where the bot is not. Without an answer in time, it may. */
+  async function mayWriteTo(id: string): Promise<boolean> {
+    type Info = { channel: { is_member?: boolean; is_mpim?: boolean } }
+    try {
+      const { channel: info } = await api.call<Info>('conversations.info', { channel: id }, { timeoutMs: TIMEOUT_MS })
+      return info.is_member !== false || info.is_mpim === true
+    } catch (error) {
+      return !(error instanceof PluginError) || error.code !== 'chat_not_found'
+    }
   }
 
   return {
@@ -76,7 +89,10 @@ export function createInteractions({ channel, api, people }: { channel: ChannelA
     /** Answers with words that only who used it sees. Whether it is done is decided by the core. */
     async command(command: SlashCommand): Promise<object> {
       const { text = '', trigger_id, user_id, channel_id, team_id } = command
-      const chat_id = await placeOf(command)
+      const chat_id = isDirect(channel_id) ? await directOf(command) : channel_id
+      if (!isDirect(chat_id) && !await mayWriteTo(chat_id)) {
+        return { response_type: 'ephemeral', text: 'I am not in this channel yet; write /invite and my @name here.' }
+      }
       const words = wordsOf(await readable(text, people.nameOf))
       await channel.received({
         message_id: `command-${trigger_id}`,

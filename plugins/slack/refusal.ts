@@ -74,6 +74,3 @@ export function refusalOf(problem: Problem, token: string, retryAfterMs?: number
   const details = problem.response_metadata?.messages?.join('; ').slice(0, 300)
   return new SlackRefusal(code, `${words} (${[error, details].filter(Boolean).join(': ')})`, error)
 }
-
-export const isRefusedToken = (error: unknown): boolean =>
-  error instanceof SlackRefusal && TOKEN_ERRORS.has(error.error)

@@ -84,6 +84,10 @@ export async function startSlack({ bot, app, retryMs = 3000 }: { bot: string; ap
     'bots.info': () => ({ ok: true, bot: { id: ME.bot, app_id: ME.app } }),
     'users.info': ({ user = '' }) => users.has(user) ? { ok: true, user: users.get(user) } : no('user_not_found'),
     'conversations.open': ({ users = '' }) => ({ ok: true, channel: { id: `D0${users.slice(2)}` } }),
+    'conversations.info': ({ channel = '' }) =>
+      channels.has(channel)
+        ? { ok: true, channel: { id: channel, is_member: channels.get(channel)!.member } }
+        : no('channel_not_found'),
     'reactions.add': (args) => {
       const { timestamp = '', name = '' } = args
       const there = reactions.get(timestamp) ?? []

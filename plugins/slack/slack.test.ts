@@ -273,8 +273,12 @@ describe('Slack', () => {
     use('is it &lt;green&gt;, <@U0BOB|bob>?', 'D0BOBADA')
     const question = await said(plugin, 'is it <green>, @bob?')
     assert.deepEqual([question?.chat_id, question?.routing.chat_type], [DIRECT, 'dm'])
+    for (const closed of ['C0CLOSED', 'C0HIDDEN']) {
+      assert.match(String((await slack.ackOf(use('who hears?', closed))).payload?.text), /\/invite/)
+    }
     use('', ROOM)
     assert.ok(await said(plugin, '/help'))
+    assert.ok(!JSON.stringify(plugin.events).includes('who hears?'))
   })
 
   it('sets a sign below a message in place of the one before', async () => {

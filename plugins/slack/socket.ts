@@ -40,7 +40,7 @@ export async function keepConnected({ channel, app, quietMs, take, before, up, d
     if (!app.isSlacks(url)) throw new PluginError('not_connected', 'Slack named an address that is not its own')
     const next = await openLine(url, {
       take,
-      failed: (error) => log.error(`An event could not be handled: ${(error as Error).message}`),
+      failed: (error) => signal.aborted || log.error(`An event could not be handled: ${(error as Error).message}`),
       signal,
     })
     lines++
