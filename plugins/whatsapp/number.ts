@@ -56,12 +56,14 @@ export function createNumber({ api, graph, phone, typing }: {
       const problem = result.success ? 'nobody is named who wrote it' : `${v.getDotPath(result.issues[0])} is wrong`
       return log.warn(`A message could not be read: ${problem}`, { id: (raw as { id?: unknown } | null)?.id })
     }
+    const at = result.success && result.output.timestamp ? Number(result.output.timestamp) * 1000 : Date.now()
     if (taken.type === 'press') {
+      chats.heard(taken.press.chat_id, taken.press.callback_query_id, at)
       pressed(taken.press.callback_query_id, taken.press.chat_id)
       return await api.pressed(taken.press)
     }
     const { message } = taken
-    chats.heard(message.chat_id, message.message_id, Date.parse(message.timestamp ?? '') || Date.now())
+    chats.heard(message.chat_id, message.message_id, at)
     await api.received(await withFile(message, taken.file, within))
   }
 
@@ -174,6 +176,7 @@ const inWords = (bytes: number): string =>
 /** Ends early when the plugin stops. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
     const end = (): void => {
       clearTimeout(timer)
       signal.removeEventListener('abort', end)
