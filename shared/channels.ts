@@ -134,6 +134,8 @@ export const ChannelRouteInput = v.object({
     v.strictObject({ channel: pattern, chat_type: pattern, chat_id: pattern, sender_id: pattern, thread_id: pattern }),
     {},
   ),
+  /** Who answers; there is one agent so far, and its name is checked. */
+  agent: v.optional(v.pipe(v.string(), v.minLength(1, 'must not be empty'), v.maxLength(200))),
   /** Fixed session; one for each chat when left out. */
   session: v.optional(v.pipe(v.string(), v.minLength(1, 'must not be empty'), v.maxLength(200))),
   model: v.optional(v.pipe(v.string(), v.minLength(1, 'must not be empty'), v.maxLength(300))),
@@ -168,6 +170,8 @@ export type RouteTestResult = {
   rule: number | null
   session_id: string | null
   model: string | null
+  /** Who would answer. */
+  agent: string | null
 }
 
 /** A code or QR that the platform wants to be confirmed on another device. Times are epoch seconds. */

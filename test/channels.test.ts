@@ -649,6 +649,7 @@ describe('where messages go', () => {
       rule: 1,
       session_id: 'work',
       model: null,
+      agent: 'Gatehouse',
     })
     assert.equal((await test('43')).action, 'drop')
     assert.equal((await test('44')).action, 'pair')
@@ -669,6 +670,22 @@ describe('where messages go', () => {
     })
     assert.equal(response.status, 400)
     assert.match((await response.json() as { error: string }).error, /routes\.1\.ignore/)
+  })
+
+  it('names the agent of this server, and no other', async () => {
+    const { app } = await begin()
+    const { agents } = await app.json<{ agents: { name: string; description: string }[] }>('/api/v1/agents')
+    for (const agent of [agents[0]!.name, agents[0]!.description]) {
+      await app.json('/api/channel-routes', { method: 'PUT', json: { routes: [{ agent, session: 'work' }] } })
+    }
+    const refused = await app.json<{ error: string }>('/api/channel-routes', {
+      method: 'PUT',
+      json: { routes: [{ agent: 'nobody' }] },
+      status: 400,
+    })
+    assert.match(refused.error, /^routes\.0\.agent: is not known; this server has one agent, /)
+    const question = { channel: 'telegram', chat_id: '42', sender_id: '42' }
+    assert.equal((await app.json('/api/channel-routes/test', { json: question })).agent, agents[0]!.description)
   })
 
   it('tries rules that are not in force, and replaces none that were changed meanwhile', async () => {

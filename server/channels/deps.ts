@@ -36,7 +36,7 @@ export type ChannelDeps = {
   approvals: Pick<Approvals, 'list' | 'decide'>
   uploads: Pick<Uploads, 'save' | 'find' | 'read'>
   outbound: Outbound
-  config: () => Pick<Config, 'channels' | 'gateways'>
+  config: () => Pick<Config, 'name' | 'channels' | 'gateways'>
   bus: Bus
   log: Log
   audit: (entry: {

@@ -77,7 +77,7 @@ export const channelRoutes = (channels: Channels) =>
         id: 'putChannelRoutes',
         summary: 'Replace the rules',
         description: 'A condition that is left out matches everything, * stands for any characters. Without a rule ' +
-          'each person, group and thread has a session of its own.',
+          'each person, group and thread has a session of its own. agent is the one of /api/v1/agents.',
         scope: 'admin',
         body: PutRoutesInput,
         returns: '{routes}',
@@ -100,7 +100,7 @@ export const channelRoutes = (channels: Channels) =>
           'in force.',
         scope: 'read',
         body: RouteTestInput,
-        returns: '{action, reason, rule, session_id, model}',
+        returns: '{action, reason, rule, session_id, model, agent}',
         errors: ['invalid_input'],
       }),
       async (c) => c.json(await channels.testRoute(c.var.caller, c.req.valid('json'))),

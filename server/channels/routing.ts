@@ -54,11 +54,17 @@ export const withTag = (routes: readonly ChannelRoute[]): TaggedRules => ({
   etag: etagOf(JSON.stringify(routes)),
 })
 
-/** Throws `invalid_input` for a rule that drops what it also sends somewhere. */
-export function noContradiction(rules: readonly ChannelRoute[]): void {
-  for (const [i, { ignore, session, model, instructions }] of rules.entries()) {
-    if (ignore && (session ?? model ?? instructions) !== undefined) {
-      throw invalid(`routes.${i}.ignore`, 'drops what matches; leave out session, model and instructions')
+/** Throws `invalid_input` for a rule that drops what it also sends somewhere, or sends it to somebody unknown. */
+export function noContradiction(rules: readonly ChannelRoute[], agent: string): void {
+  for (const [i, { ignore, session, model, instructions, agent: wanted }] of rules.entries()) {
+    if (ignore && (wanted ?? session ?? model ?? instructions) !== undefined) {
+      throw invalid(`routes.${i}.ignore`, 'drops what matches; leave out agent, session, model and instructions')
+    }
+    if (wanted !== undefined && plain(wanted) !== plain(agent)) {
+      throw invalid(`routes.${i}.agent`, `is not known; this server has one agent, ${agent}`)
     }
   }
 }
+
+/** "My Agent" and the "my-agent" of /api/v1/agents are one. */
+const plain = (name: string): string => name.normalize('NFKD').toLowerCase().replace(/[^\p{L}\p{N}]+/gu, '')

@@ -238,7 +238,7 @@ export async function createChannels(deps: ChannelDeps) {
     /** Puts these rules in the place of all rules. */
     async putRoutes(caller: Caller, next: ChannelRoute[], ifMatch?: string): Promise<TaggedRules> {
       demand(caller, 'admin')
-      noContradiction(next)
+      noContradiction(next, deps.config().name)
       demandMatch(ifMatch, withTag(routes).etag, 'The list of rules')
       await people.putRoutes(next)
       routes = next
@@ -253,7 +253,8 @@ export async function createChannels(deps: ChannelDeps) {
       { mentions_bot, routes: proposed, ...of }: RouteTest,
     ): Promise<RouteTestResult> {
       demand(caller, 'read')
-      noContradiction(proposed ?? [])
+      const agent = deps.config().name
+      noContradiction(proposed ?? [], agent)
       const { thread_id, ...rest } = of
       const place = { ...rest, ...(thread_id ? { thread_id } : {}) }
       const direct = chatKind(place.chat_type) === 'dm'
@@ -264,12 +265,12 @@ export async function createChannels(deps: ChannelDeps) {
         group: direct ? undefined : await people.group(place.channel, place.chat_id),
         addressed: mentions_bot,
       })
-      const nowhere = { session_id: null, model: null }
+      const nowhere = { session_id: null, model: null, agent: null }
       if (action === 'drop' || action === 'pair') return { action, reason, rule: null, ...nowhere }
       const to = destinationOf(place, proposed ?? routes)
       if ('drop' in to) return { action: 'drop', reason: 'the rule drops it', rule: to.rule, ...nowhere }
       const model = to.model ?? settings(place.channel).model ?? null
-      return { action, reason, rule: to.rule, session_id: to.session_id, model }
+      return { action, reason, rule: to.rule, session_id: to.session_id, model, agent }
     },
 
     /** Takes up what a stopped server left. Before the plugins start. */
