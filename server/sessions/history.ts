@@ -13,6 +13,19 @@ export const estimateTokens = (text: string): number => Math.ceil(text.length / 
 export const systemPromptOf = (prompt: string, session: Pick<SessionRow, 'system_prompt'>): string =>
   [prompt, session.system_prompt].filter(Boolean).join('\n\n')
 
+/** Characters of each tool's description as JSON; a list of them is long, and the same for most calls. */
+const described = new WeakMap<ToolSpec, number>()
+
+function toolTokens(tools: readonly ToolSpec[]): number {
+  let length = 1
+  for (const tool of tools) {
+    const known = described.get(tool) ?? JSON.stringify(tool).length
+    described.set(tool, known)
+    length += known + 1
+  }
+  return Math.ceil(length / 4)
+}
+
 /** An image costs about this much with most vendors. */
 const IMAGE_TOKENS = 1200
 const PAGE = 200
@@ -44,7 +57,7 @@ export async function assemble(of: AssembleInput): Promise<Assembled> {
   const { session, turn } = of
   const tokens = {
     system: estimateTokens(of.system),
-    tools: estimateTokens(JSON.stringify(of.tools)),
+    tools: toolTokens(of.tools),
     summary: estimateTokens(session.summary ?? ''),
     messages: 0,
   }

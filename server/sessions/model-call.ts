@@ -18,18 +18,20 @@ export async function* untilAborted(
 ): AsyncGenerator<ModelEvent> {
   const iterator = stream[Symbol.asyncIterator]()
   let stop: () => void = () => {}
-  const aborted = new Promise<{ done: true; value: undefined }>((resolve) => {
-    stop = () => resolve({ done: true, value: undefined })
-    signal.addEventListener('abort', stop, { once: true })
-  })
+  const onAbort = (): void => stop()
+  signal.addEventListener('abort', onAbort, { once: true })
   try {
     while (!signal.aborted) {
-      const next = await Promise.race([iterator.next(), aborted])
-      if (next.done) return
+      // Not a race with one promise for the whole stream: that would hold what each of its tokens left behind.
+      const next = await new Promise<IteratorResult<ModelEvent> | undefined>((resolve, reject) => {
+        stop = () => resolve(undefined)
+        iterator.next().then(resolve, reject)
+      })
+      if (!next || next.done) return
       yield next.value
     }
   } finally {
-    signal.removeEventListener('abort', stop)
+    signal.removeEventListener('abort', onAbort)
     void iterator.return?.(undefined)
   }
 }

@@ -19,7 +19,7 @@ const EMPTY = new Set([204, 205, 304])
  * connections: on Node it costs about half the processor time of the built-in `fetch` per request.
  */
 export function createPooledFetch(): typeof fetch {
-  const options = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 64, scheduling: 'lifo' as const }
+  const options = { keepAlive: true, maxSockets: Infinity, maxFreeSockets: 512, scheduling: 'lifo' as const }
   const plain = new PlainAgent(options)
   const secure = new SecureAgent(options)
 
