@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Bench } from './bench.ts'
+import { channels } from './cases/channels.ts'
 import { fanout } from './cases/fanout.ts'
 import { json } from './cases/json.ts'
 import { memory } from './cases/memory.ts'
@@ -13,7 +14,7 @@ import { turns } from './cases/turns.ts'
 import { type RuntimeName, startProgram } from './processes.ts'
 import { printTable, type Row } from './table.ts'
 
-const CASES = { start, memory, json, stream, fanout, turns, open, tools, plugins }
+const CASES = { start, memory, json, stream, fanout, turns, open, tools, plugins, channels }
 const RUNTIMES: RuntimeName[] = ['node', 'deno', 'bun']
 
 const { values } = parseArgs({

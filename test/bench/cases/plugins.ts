@@ -6,6 +6,7 @@ import { startLimit, startServer, TOKEN, withHome } from '../server.ts'
 
 const NODE = join(ROOT, 'node_modules', '.bin', 'node')
 const PEER = join(ROOT, 'test/bench/limits/plugin-peer.mjs')
+const FLOOD = join(ROOT, 'test/bench/limits/plugin-flood.mjs')
 const PLUGINS = 50
 
 type Measured = { perSecond: number; p50: number; p99: number; cpu: number }
@@ -17,7 +18,7 @@ export async function plugins(bench: Bench): Promise<void> {
 }
 
 async function roundTrips({ runtime, quick, add }: Bench): Promise<void> {
-  await beside(startLimit(runtime, 'plugins', { NODE, PEER }), async ({ url }) => {
+  await beside(startLimit(runtime, 'plugins', { NODE, PEER, FLOOD }), async ({ url }) => {
     const ms = quick ? 500 : 1500
     const run = async (peer: string, query: string): Promise<Measured[]> => {
       const rounds: Measured[] = []
@@ -38,6 +39,12 @@ async function roundTrips({ runtime, quick, add }: Bench): Promise<void> {
       add({ what: `${what}, p50`, unit: 'µs', ...of('p50'), goal })
       add({ what: `${what}, p99`, unit: 'µs', ...of('p99'), goal: '' })
       add({ what: `${what}, processor time`, unit: 'µs', ...of('cpu'), goal: '' })
+    }
+    const query = 'concurrency=1&bytes=200'
+    const [alone, beside] = [await run('hosted', query), await run('hosted', `${query}&flood`)]
+    for (const field of ['p50', 'p99'] as const) {
+      const of = { limit: median(alone.map((one) => one[field])), ours: median(beside.map((one) => one[field])) }
+      add({ what: `alone, and beside one that floods, ${field}`, unit: 'µs', ...of, goal: '≤ 2 ×' })
     }
   })
 }

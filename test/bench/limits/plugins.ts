@@ -17,7 +17,7 @@ const runtime = await currentRuntime()
 const home = mkdtempSync(join(tmpdir(), 'gatehouse-bench-plugins-'))
 process.on('exit', () => rmSync(home, { recursive: true, force: true }))
 const env = { PATH: process.env.PATH! }
-const start = () => runtime.spawn(process.env.NODE!, [process.env.PEER!], { env, cwd: home })
+const start = (program = process.env.PEER!) => runtime.spawn(process.env.NODE!, [program], { env, cwd: home })
 
 type Send = (id: string, content: string) => Promise<unknown>
 
@@ -51,7 +51,8 @@ async function bare(): Promise<Send> {
   }
 }
 
-async function hosted(): Promise<Send> {
+/** A program behind the whole plugin host, ready. */
+async function host(program?: string) {
   const settings = v.parse(Plugins, {})
   const quiet = () => {}
   const journal = createJournal({
@@ -68,7 +69,7 @@ async function hosted(): Promise<Send> {
     now: Date.now,
     open: async (receive) => {
       const pace = createPace({ perSecond: () => 200, holdMs: () => 20_000, now: Date.now })
-      const child = await start()
+      const child = await start(program)
       const holdMs = () => 20_000
       return {
         process: createProcess(child, {
@@ -91,6 +92,11 @@ async function hosted(): Promise<Send> {
   })
   unit.supervisor.start()
   while (unit.gateway.state !== 'ready') await new Promise((resolve) => setTimeout(resolve, 5))
+  return unit
+}
+
+async function hosted(): Promise<Send> {
+  const unit = await host()
   return (request_id, content) => unit.gateway.command({ type: 'send_message', chat_id: '1', content }, { request_id })
 }
 
@@ -123,6 +129,10 @@ const app = new Hono()
 app.get('/health', (c) => c.json({ ok: true }))
 app.get('/:peer', async (c) => {
   const [concurrency, ms, bytes] = ['concurrency', 'ms', 'bytes'].map((name) => Number(c.req.query(name)))
-  return c.json(await measure(await peers[c.req.param('peer')]!, { concurrency: concurrency!, ms: ms!, bytes: bytes! }))
+  const peer = await peers[c.req.param('peer')]!
+  const flood = c.req.query('flood') === undefined ? undefined : await host(process.env.FLOOD)
+  const measured = await measure(peer, { concurrency: concurrency!, ms: ms!, bytes: bytes! })
+  await flood?.supervisor.stop()
+  return c.json(measured)
 })
 await listen(app)
