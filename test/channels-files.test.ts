@@ -53,6 +53,17 @@ describe('files', () => {
     assert.match(told[2]!, /^mine\n\[.*only a plugin with a folder of its own/)
   })
 
+  it('whose address makes no sense hold nothing up', async () => {
+    const { chat, model } = await begin()
+    for (
+      const url of ['data:text/plain,100%ZZ', 'data:text/plain;name=%ZZ;base64,aGk=', 'data:', 'nonsense', 'file:', '']
+    ) {
+      await chat.say({ content: { type: 'media', media_type: 'document', url, caption: 'see' } })
+    }
+    await answered(chat, 6)
+    assert.equal(model.requests.length, 6)
+  })
+
   it('go out where a reply shows one, but never programs', async () => {
     const { app, chat, home } = await begin({
       answers: [(request) => lastText([request])],

@@ -57,6 +57,19 @@ describe('a message on a channel', () => {
     assert.equal(chat.shown[0]!.reply_to, '3')
   })
 
+  it('in a group is joined with what its own writer says next, and with nobody else’s', async () => {
+    const channels = { telegram: { allowed_groups: ['-1'], activation: 'always', burst_ms: 200 } }
+    const { chat, model } = await begin({ channels })
+    const say = (name: string, text: string) => chat.say({ text, from: name, name, chat: '-1', type: 'group' })
+    await say('Ada', 'one')
+    await say('Bob', 'uno')
+    await say('Ada', 'two')
+    await say('Bob', 'due')
+    await answered(chat, 2, '-1')
+    const told = model.requests.map((request) => lastText([request])).toSorted()
+    assert.deepEqual(told, ['Ada: one\nAda: two', 'Bob: uno\nBob: due'])
+  })
+
   it('that arrives while an answer is written is answered too', async () => {
     const { chat } = await begin({ answers: [[delay(150), 'one'], 'two', 'three'] })
     await chat.say('1')
@@ -456,6 +469,22 @@ describe('questions of the agent', () => {
     await chat.say('/approve')
     await answered(chat, 9)
     assert.ok(chat.texts().includes('Done again.'))
+  })
+
+  it('can be answered for the whole conversation', async () => {
+    const { app, chat } = await begin({
+      answers: [write, 'One.', toolCall('notes.create', { path: 'b.md', content: 'x' }), 'Two.'],
+      platforms: [chatPlatform('telegram', [])],
+      channels: { telegram: people },
+    })
+    await chat.say('Write it')
+    await answered(chat, 1)
+    await chat.say('/approve session')
+    await until(() => chat.texts(), (texts) => texts.includes('One.'))
+    await chat.say('Write another')
+    await until(() => chat.texts(), (texts) => texts.includes('Two.'))
+    const { approvals } = await app.json<{ approvals: { via: string }[] }>('/api/approvals?state=all')
+    assert.deepEqual(approvals.map(({ via }) => via), ['channel'], 'the second call was not asked about')
   })
 
   it('of an open channel are the owner’s to answer', async () => {
