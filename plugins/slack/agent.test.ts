@@ -10,7 +10,7 @@ import { testApp } from '../../test/support/app.ts'
 import { closeAll, lastText, opened } from '../../test/support/channel-app.ts'
 import { until } from '../../test/support/chat-platform.ts'
 import { homeWith } from '../../test/support/plugins/hosted.ts'
-import { DIRECT, ROOM, SECRETS, startBench } from './slack-bench.ts'
+import { DIRECT, ROOM, SECRETS, startBench } from '../../test/support/slack-bench.ts'
 
 const HERE = import.meta.dirname
 

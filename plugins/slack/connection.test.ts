@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { APP, BOT, codeOf, DIRECT, ROOM, said, SECRETS, send, startBench, textsOf } from './slack-bench.ts'
+import {
+  APP,
+  BOT,
+  codeOf,
+  DIRECT,
+  ROOM,
+  said,
+  SECRETS,
+  send,
+  startBench,
+  textsOf,
+} from '../../test/support/slack-bench.ts'
 
 describe('the connection to Slack', () => {
   let bench: Awaited<ReturnType<typeof startBench>>

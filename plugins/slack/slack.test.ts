@@ -2,7 +2,18 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { after, afterEach, before, describe, it } from 'node:test'
 import { faultsOf } from '../../test/support/channel-plugin.ts'
-import { APP, BOT, codeOf, DIRECT, idOf, ROOM, said, send, startBench, textsOf } from './slack-bench.ts'
+import {
+  APP,
+  BOT,
+  codeOf,
+  DIRECT,
+  idOf,
+  ROOM,
+  said,
+  send,
+  startBench,
+  textsOf,
+} from '../../test/support/slack-bench.ts'
 
 describe('Slack', () => {
   let bench: Awaited<ReturnType<typeof startBench>>

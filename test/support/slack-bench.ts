@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Probe } from '../../server/plugins/conformance/probe.ts'
-import { startPlugin } from '../../test/support/channel-plugin.ts'
-import { startSlack } from './slack-server.ts'
+import { startPlugin } from './channel-plugin.ts'
+import { startSlack } from '../../plugins/slack/slack-server.ts'
 
 export const BOT = 'xoxb-of-the-tests'
 export const APP = 'xapp-of-the-tests'
