@@ -9,6 +9,7 @@ const standing = (changes: Partial<Standing>): Standing => ({
   state: 'ready',
   accepted: true,
   in_configuration: false,
+  on_demand: false,
   wider: [],
   problem: null,
   configured: true,
@@ -24,6 +25,13 @@ describe('the state of a plugin in words', () => {
     assert.equal(lookOf(standing({ accepted: false, state: 'stopped' })).label, 'Waits for your yes')
     const wider = standing({ enabled: false, state: 'stopped', accepted: false, wider: ['reaches evil.example'] })
     assert.equal(lookOf(wider).label, 'Wants more')
+  })
+
+  it('one that is started on demand sleeps, and that is no trouble', () => {
+    const asleep = standing({ state: 'stopped', on_demand: true })
+    assert.deepEqual(lookOf(asleep), { label: 'Sleeps until it is called', tone: 'success' })
+    assert.equal(troubleOf(asleep), undefined)
+    assert.equal(lookOf({ ...asleep, problem: 'gone' }).label, 'Does not run')
   })
 
   it('one that is switched off after a quarantine is only switched off', () => {

@@ -5,7 +5,16 @@ export type Look = { label: string; tone: 'neutral' | 'primary' | 'success' | 'w
 /** What the page needs to know to tell how a plugin stands. */
 export type Standing = Pick<
   Plugin,
-  'enabled' | 'state' | 'accepted' | 'wider' | 'problem' | 'configured' | 'status' | 'connected' | 'in_configuration'
+  | 'enabled'
+  | 'state'
+  | 'accepted'
+  | 'wider'
+  | 'problem'
+  | 'configured'
+  | 'status'
+  | 'connected'
+  | 'in_configuration'
+  | 'on_demand'
 >
 
 /** The state of a plugin in a word or two. */
@@ -32,7 +41,10 @@ export function lookOf(plugin: Standing): Look {
       return { label: 'In quarantine', tone: 'destructive' }
     default:
       if (!plugin.configured) return { label: 'Not set up', tone: 'warning' }
-      return plugin.problem ? { label: 'Does not run', tone: 'destructive' } : { label: 'Stopped', tone: 'neutral' }
+      if (plugin.problem) return { label: 'Does not run', tone: 'destructive' }
+      return plugin.on_demand
+        ? { label: 'Sleeps until it is called', tone: 'success' }
+        : { label: 'Stopped', tone: 'neutral' }
   }
 }
 
