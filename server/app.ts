@@ -163,6 +163,7 @@ export async function createApp(deps: Deps) {
     env: config.variables(),
     // Also on Bun, whose `fetch` keeps the 257th answer waiting until another is over.
     pooled: true,
+    pluginModels: () => plugins.given('text_provider'),
     audit: (entry) => auth.audit.record(entry),
     now,
   })
@@ -340,6 +341,9 @@ export async function createApp(deps: Deps) {
     now,
   })
   tools.provide('plugins', plugins.tools)
+  bus.subscribe((event) => {
+    if (event.type === 'resource' && event.resource === 'plugin') models.lookAtPlugins()
+  })
   const channels = await createChannels({
     kysely,
     plugins: deps.gateways ?? plugins,

@@ -20,7 +20,7 @@ const key = v.pipe(text, v.minLength(1, 'must not be empty'), v.maxLength(512, '
 const maybe = <S extends v.GenericSchema>(schema: S) =>
   v.optional(v.pipe(v.nullable(schema), v.transform((value) => value ?? undefined)))
 
-/** What a plugin may offer. Those after `web_search` have their names, and are refused with `unsupported` so far. */
+/** What a plugin may offer. `speech` has its name, and is refused with `unsupported` so far. */
 export const CapabilityKind = v.picklist(
   ['tool', 'command', 'service', 'web_search', 'hook', 'http_route', 'speech', 'text_provider'],
   'must be tool, command, service, web_search, hook, http_route, speech or text_provider',
@@ -49,7 +49,7 @@ const Call = v.object({
   call_id: id,
   /** As the plugin registered it. */
   handle: id,
-  /** `run` of a tool, `start` of a service, `search` of a web search, `handle` of a command. */
+  /** `run` of a tool, `start` of a service, `search` of a web search, `generate` of a text provider, `handle` of a command. */
   method: text,
   input: v.unknown(),
   /** Milliseconds from now; afterwards nobody waits for the answer any more. */
@@ -181,6 +181,62 @@ export const WebSearchResult = v.object({
   results: v.array(v.object({ title: text, url: text, snippet: v.optional(text, '') })),
 })
 export type WebSearchResult = v.InferOutput<typeof WebSearchResult>
+
+const price = v.pipe(v.number('must be a number'), v.minValue(0, 'is negative'))
+
+/**
+ * `register` with kind `text_provider`: models that answer conversations. `generate` gets a `ModelRequest` of the
+ * server (`model`, `messages`, `tools`…), says its answer in chunks (`TextPart`) and ends with a `TextResult`.
+ */
+export const TextProviderDefinition = v.object({
+  name: Name,
+  label: v.pipe(text, v.minLength(1, 'must not be empty'), v.maxLength(100, 'is too long')),
+  models: v.pipe(
+    v.array(
+      v.object({
+        id,
+        display_name: maybe(v.pipe(text, v.maxLength(200, 'is too long'))),
+        /** Tokens. */
+        context_window: maybe(count),
+        max_output_tokens: maybe(count),
+        /** US dollars. */
+        input_cost_per_million: maybe(price),
+        output_cost_per_million: maybe(price),
+      }),
+      'must be a list',
+    ),
+    v.minLength(1, 'must not be empty'),
+    v.maxLength(100, 'has more than 100 models'),
+  ),
+})
+export type TextProviderDefinition = v.InferOutput<typeof TextProviderDefinition>
+
+/** A chunk of `generate`. A tool call comes once, whole; the server runs it behind its gate and asks again. */
+export const TextPart = v.variant('type', [
+  v.object({ type: v.literal('text'), delta: text }),
+  v.object({ type: v.literal('reasoning'), delta: text }),
+  v.object({ type: v.literal('tool_call'), call_id: id, name: id, arguments: group }),
+], 'must be text, reasoning or tool_call')
+export type TextPart = v.InferOutput<typeof TextPart>
+
+/** What `generate` answers at its end; without `usage` the server estimates. */
+export const TextResult = v.object({
+  reason: v.optional(
+    v.picklist(
+      ['stop', 'length', 'tool_calls', 'content_filter', 'other'],
+      'must be stop, length, tool_calls, content_filter or other',
+    ),
+  ),
+  usage: maybe(
+    v.object({
+      input_tokens: count,
+      output_tokens: count,
+      cache_read_tokens: v.optional(count),
+      cache_write_tokens: v.optional(count),
+      reasoning_tokens: v.optional(count),
+    }),
+  ),
+})
 
 const EVENTS: Record<string, v.GenericSchema<unknown, FromPlugin>> = {
   ...GATEWAY_EVENTS,

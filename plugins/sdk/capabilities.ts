@@ -2,6 +2,9 @@ import type * as v from 'valibot'
 import type {
   CapabilityKind,
   CommandDefinition,
+  TextPart,
+  TextProviderDefinition,
+  TextResult,
   ToolDefinition,
   ToPlugin,
   WebSearchDefinition,
@@ -54,6 +57,26 @@ export type PluginSearch = v.InferInput<typeof WebSearchDefinition> & {
   ): v.InferInput<typeof WebSearchResult> | Promise<v.InferInput<typeof WebSearchResult>>
 }
 
+/** What a model is asked; `messages` and `tools` as `server/models/provider.ts` describes them. */
+export type TextRequest = {
+  model: string
+  messages: Record<string, unknown>[]
+  tools?: { name: string; description: string; input_schema: Record<string, unknown> }[]
+  tool_choice?: 'auto' | 'none' | 'required'
+  max_output_tokens?: number
+  temperature?: number
+  reasoning_effort?: 'low' | 'medium' | 'high'
+  cache_key?: string
+}
+
+/** Models; an answer is said in chunks that are parts, and ends with why and what it used. */
+export type PluginTextProvider = v.InferInput<typeof TextProviderDefinition> & {
+  generate(
+    request: TextRequest,
+    context: Omit<CallContext, 'chunk'> & { chunk(part: TextPart): Promise<void> },
+  ): v.InferInput<typeof TextResult> | Promise<v.InferInput<typeof TextResult>>
+}
+
 /** Hears of something; only `tool.before` may answer, to forbid the call. The manifest declares the event. */
 export type PluginHook = v.InferInput<typeof HookDefinition> & {
   handle(input: HookInput, context: CallContext): HookVerdict | void | Promise<HookVerdict | void>
@@ -65,6 +88,7 @@ export type Registrar = {
   command(command: PluginCommand): void
   service(service: PluginService): void
   webSearch(search: PluginSearch): void
+  textProvider(provider: PluginTextProvider): void
   /** Answers its address on the internet; null where the owner has set no public address. */
   httpRoute(route: PluginHttpRoute): string | null
   hook(hook: PluginHook): void
@@ -107,6 +131,8 @@ export function createCapabilities(
       registrar.offer({ kind: 'http_route', definition, methods: { handle: method } })
       return publicUrl === null ? null : `${publicUrl}/${definition.path}`
     },
+    textProvider: ({ generate, ...definition }) =>
+      registrar.offer({ kind: 'text_provider', definition, methods: { generate } }),
     webSearch: ({ search, ...definition }) => registrar.offer({ kind: 'web_search', definition, methods: { search } }),
   }
 

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts'
-import type { ModelProvider, ProviderSettings } from './provider.ts'
+import type { ModelProvider, PluginModels, ProviderSettings } from './provider.ts'
 import type { StoredProvider } from './store.ts'
 import { vendorOf } from './vendors.ts'
 
@@ -8,6 +8,8 @@ export type ConnectDeps = {
   env: Record<string, string | undefined>
   outboundFetch?: typeof fetch | undefined
   pooled?: boolean | undefined
+  /** What plugins that run answer for. */
+  pluginModels?: (() => PluginModels[]) | undefined
 }
 
 const REFERENCE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/
@@ -43,6 +45,11 @@ export async function connect(row: StoredProvider, deps: ConnectDeps): Promise<M
       return (await import('./providers/anthropic.ts')).createAnthropic(settings)
     case 'chat-completions':
       return (await import('./providers/chat-completions.ts')).createChatCompletions(settings)
+    case 'plugin': {
+      const { plugin, provider } = row.metadata
+      const find = () => deps.pluginModels?.().find((given) => given.plugin === plugin && given.name === provider)
+      return (await import('./providers/plugin.ts')).createPluginProvider(String(plugin), find)
+    }
     case 'scripted':
       return (await import('./providers/scripted.ts')).scripted()
     case 'speech':

@@ -1,7 +1,7 @@
 import type { Caller } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Log } from '../system/log.ts'
-import type { ModelProvider } from './provider.ts'
+import type { ModelProvider, PluginModels } from './provider.ts'
 import type { ModelStore } from './store.ts'
 
 /** One entry for the audit log. */
@@ -27,6 +27,8 @@ export type ModelsDeps = {
   outboundFetch?: typeof fetch | undefined
   /** Without `outboundFetch`: pooled connections of our own, which cost less than the `fetch` of Node and Deno and have no limit as on Bun. */
   pooled?: boolean | undefined
+  /** What plugins that run answer for. */
+  pluginModels?: (() => PluginModels[]) | undefined
   audit?: ((entry: AuditEntry) => void | Promise<void>) | undefined
   now: () => number
 }

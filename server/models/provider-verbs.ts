@@ -12,8 +12,20 @@ type Deps = ModelsDeps & { connections: Connections }
 
 const NO_KEY = '—'
 
+/** Who adds the providers of plugins that the owner accepted, in the audit log. */
+export const PLUGINS: Caller = {
+  kind: 'user',
+  handle: 'owner',
+  id: 'plugins',
+  name: 'A plugin that offers models',
+  scopes: new Set(['admin']),
+}
+
+const ownedByPlugins = (): AppError => invalid('metadata.plugin', 'is set by the plugin itself; leave it as it is')
+
 /** Creating, changing and removing providers. */
-export function createProviderVerbs({ store, secrets, bus, audit, now, connections }: Deps) {
+export function createProviderVerbs(deps: Deps) {
+  const { store, secrets, bus, audit, now, connections } = deps
   const changed = async (
     caller: Caller,
     action: 'created' | 'updated' | 'deleted',
@@ -48,6 +60,7 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
       const { name, framework, kind } = input
       const metadata = input.metadata ?? {}
       const base_url = input.base_url || null
+      if (metadata.plugin !== undefined && caller !== PLUGINS) throw ownedByPlugins()
       check({ name, base_url, metadata, key: input.api_key })
       const provider = await store.addProvider(
         {
@@ -75,6 +88,7 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
       if (kind !== undefined && kind !== before.kind) {
         throw invalid('kind', `can't be changed (it is ${before.kind}); make another provider instead`)
       }
+      if (rest.metadata && caller !== PLUGINS && rest.metadata.plugin !== before.metadata.plugin) throw ownedByPlugins()
       const change = {
         ...rest,
         ...(base_url === undefined ? {} : { base_url: base_url || null }),
@@ -92,6 +106,13 @@ export function createProviderVerbs({ store, secrets, bus, audit, now, connectio
 
     async remove(caller: Caller, id: number): Promise<number> {
       const provider = await get(id)
+      const { plugin } = provider.metadata
+      if (deps.pluginModels?.().some((given) => given.plugin === plugin && given.name === provider.metadata.provider)) {
+        throw new AppError(
+          'conflict',
+          `${provider.name} belongs to the plugin ${plugin}. Switch it off here, or disable the plugin.`,
+        )
+      }
       const purged = await store.removeProvider(id)
       connections.drop(id)
       await changed(caller, 'deleted', provider, { models_purged: purged })
@@ -129,7 +150,7 @@ function check(
 ): void {
   if (name === 'builtin') throw invalid('name', 'builtin is taken by the built-in assistant; choose another name')
   if (base_url !== null) checkUrl(base_url)
-  else if (vendorOf(name, metadata).base_url === null) {
+  else if (metadata.plugin === undefined && vendorOf(name, metadata).base_url === null) {
     throw invalid(
       'base_url',
       `is missing: ${name} is not a known vendor, so say where it is, such as http://127.0.0.1:8080/v1`,

@@ -78,6 +78,16 @@ export interface ModelProvider {
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>
 }
 
+/** What a plugin that runs answers for. */
+export type PluginModels = {
+  plugin: string
+  name: string
+  label: string
+  models: ModelInfo[]
+  /** Its last word, after the parts; both as the plugin wrote them. Rejects with an error that has a `code`. */
+  generate(request: ModelRequest, options: { signal: AbortSignal; onPart: (part: unknown) => void }): Promise<unknown>
+}
+
 /** How a provider is reached; the key is decrypted just before use. */
 export type ProviderSettings = {
   base_url: string | null

@@ -16,6 +16,7 @@ import type { ModelsDeps } from './deps.ts'
 import { createDetection } from './detect.ts'
 import { createDiscovery } from './discovery.ts'
 import { createModelVerbs } from './model-verbs.ts'
+import { createPluginProviders } from './plugin-providers.ts'
 import { createProviderVerbs } from './provider-verbs.ts'
 import { createResolve, type ResolvedModel } from './resolve.ts'
 import { testProvider, type TestResult } from './test-provider.ts'
@@ -46,6 +47,8 @@ export type Models = {
   options(): Promise<ModelOption[]>
   /** Adds the providers that the environment names and an Ollama that runs; each once in the life of a home. */
   detect(env: Record<string, string | undefined>, signal: AbortSignal): Promise<void>
+  /** Adds what plugins offer that was not offered before; to be called when they may offer something else. */
+  lookAtPlugins(): void
 }
 
 export function createModels(deps: ModelsDeps): Models {
@@ -54,6 +57,7 @@ export function createModels(deps: ModelsDeps): Models {
   const providers = createProviderVerbs({ ...deps, connections })
   const models = createModelVerbs({ ...deps, connections, discovery })
   const detection = createDetection({ ...deps, providers, models, discovery })
+  const lookAtPlugins = createPluginProviders({ ...deps, providers, models, discovery })
   const resolving = createResolve({ connections, builtin: deps.builtin, ...detection })
 
   const row = async (id: number) => {
@@ -75,5 +79,6 @@ export function createModels(deps: ModelsDeps): Models {
     remove: models.remove,
     ...resolving,
     detect: detection.detect,
+    lookAtPlugins,
   }
 }

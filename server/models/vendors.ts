@@ -1,7 +1,7 @@
 import type { ModelInfo } from './provider.ts'
 
 export type Vendor = {
-  adapter: 'chat-completions' | 'anthropic' | 'scripted' | 'speech'
+  adapter: 'chat-completions' | 'anthropic' | 'plugin' | 'scripted' | 'speech'
   /** Null where only the owner knows it. */
   base_url: string | null
   /** Models that there is no list of to fetch. */
@@ -53,6 +53,7 @@ export const VENDOR_NAMES = Object.keys(VENDORS).filter((name) => name !== 'scri
 
 /** The vendor of a provider; `metadata.api: "anthropic"` marks a compatible endpoint under another name. */
 export function vendorOf(name: string, metadata: Record<string, unknown>): Vendor {
+  if (typeof metadata.plugin === 'string') return { adapter: 'plugin', base_url: null }
   const known = Object.hasOwn(VENDORS, name) ? VENDORS[name] : undefined
   if (known) return known
   return { adapter: metadata.api === 'anthropic' ? 'anthropic' : 'chat-completions', base_url: null }

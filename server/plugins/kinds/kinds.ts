@@ -6,13 +6,20 @@ import { hook } from './hook.ts'
 import { httpRoute } from './http-route.ts'
 import type { Kind, Named } from './kind.ts'
 import { service } from './service.ts'
+import { textProvider } from './text-provider.ts'
 import { tool } from './tool.ts'
 import { webSearch } from './web-search.ts'
 
 /** The kinds that this server uses, by their name on the wire. */
-export const KINDS = { tool, command, service, web_search: webSearch, http_route: httpRoute, hook } satisfies Partial<
-  Record<CapabilityKind, unknown>
->
+export const KINDS = {
+  tool,
+  command,
+  service,
+  web_search: webSearch,
+  http_route: httpRoute,
+  hook,
+  text_provider: textProvider,
+} satisfies Partial<Record<CapabilityKind, unknown>>
 
 export type UsedKind = keyof typeof KINDS
 
