@@ -263,7 +263,7 @@ describe('e-mail', () => {
     assert.deepEqual(file.content, {
       type: 'media',
       media_type: 'image',
-      url: 'data:image/png;base64,iVBORw0KGgo=',
+      url: 'data:image/png;name=_a.png;base64,iVBORw0KGgo=',
       caption: '.._a.png',
     })
   })

@@ -98,12 +98,12 @@ export function createLetters(api: ChannelApi, settings: Settings) {
         text: message.content,
       }),
 
-    media({ chat_id, thread_id, request_id, media, caption }: OutgoingMedia): Promise<string> {
+    media({ chat_id, thread_id, request_id, media, bytes, caption }: OutgoingMedia): Promise<string> {
       const letter = { to: chat_id, thread: thread_id, id: idOf(request_id), replyTo: undefined }
-      if (media.source === 'url') return write({ ...letter, text: [caption, media.url].filter(Boolean).join('\n\n') })
+      if (bytes === undefined) return write({ ...letter, text: [caption, media.url].filter(Boolean).join('\n\n') })
       const file = {
         filename: media.filename ?? 'file',
-        content: Buffer.from(media.data, 'base64'),
+        content: Buffer.from(bytes),
         contentType: media.mime_type,
       }
       return write({ ...letter, text: caption ?? '' }, [file])

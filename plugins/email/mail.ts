@@ -30,15 +30,18 @@ export type Mail = {
 /** What is asked of the server for each mail. */
 export const QUERY = { uid: true, envelope: true, bodyStructure: true, headers: true, internalDate: true } as const
 
-/** A line to the core has at most 1 MiB, and base64 makes a file a third longer. */
-const MAX_FILE = 640 * 1024
 const MAX_TEXT = 256 * 1024
 
 /** Reads the parts of a mail that matter; throws what the connection throws. */
 export async function readMail(
   client: ImapFlow,
   message: FetchMessageObject,
-  { mailbox, signer }: { mailbox: string; signer: string | undefined },
+  { mailbox, signer, maxFiles }: {
+    mailbox: string
+    signer: string | undefined
+    /** Bytes of all files of one mail together, for they are held until its sender is known to be let in. */
+    maxFiles: number
+  },
 ): Promise<Mail> {
   const header = parseHeader(new TextDecoder().decode(message.headers ?? new Uint8Array()))
   const { envelope } = message
@@ -49,11 +52,14 @@ export async function readMail(
   const raw = body ? new TextDecoder().decode(await download(client, message.uid, body, MAX_TEXT)) : ''
   const files: MailFile[] = []
   const tooLarge: string[] = []
+  let room = maxFiles
   for (const part of parts.filter((part) => part !== body && isFile(part))) {
     const name = nameOf(part)
-    const data = (part.size ?? 0) > MAX_FILE * 1.4 ? undefined : await download(client, message.uid, part, MAX_FILE + 1)
-    if (data && data.length <= MAX_FILE) files.push({ name, type: part.type, data })
-    else tooLarge.push(name)
+    const data = (part.size ?? 0) > room * 1.4 ? undefined : await download(client, message.uid, part, room + 1)
+    if (data && data.length <= room) {
+      files.push({ name, type: part.type, data })
+      room -= data.length
+    } else tooLarge.push(name)
   }
   const before = [...idsIn(field(header, 'references')), ...idsIn(field(header, 'in-reply-to'))]
   return {

@@ -35,7 +35,7 @@ export async function followMailbox(
 
   async function handle(client: ImapFlow, message: FetchMessageObject, mailbox: string): Promise<void> {
     try {
-      await take(await readMail(client, message, { mailbox, signer: settings.signer }))
+      await take(await readMail(client, message, { mailbox, signer: settings.signer, maxFiles: api.maxFileBytes }))
     } catch (error) {
       if (api.signal.aborted || error instanceof OutputClosed || !client.usable || ++tries < TRIES) throw error
       api.log.error(`A mail can not be read and is left out: ${(error as Error).message}`, { uid: message.uid })

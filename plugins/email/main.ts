@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer'
 import { defineChannel } from '../sdk/channel.ts'
 import type { PluginError } from '../sdk/errors.ts'
 import { createLetters } from './letters.ts'
@@ -35,7 +34,7 @@ defineChannel({
         ...(mail.date ? { timestamp: mail.date.toISOString() } : {}),
       }
       for (const [i, file] of mail.files.entries()) {
-        const url = `data:${file.type};base64,${Buffer.from(file.data).toString('base64')}`
+        const url = await api.file(file)
         await api.received({
           ...common,
           message_id: `${mail.id}#${i + 1}`,
