@@ -155,8 +155,10 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     return kept?.print === offersPrint(spec) && capabilities.restore(kept.registrations)
   }
 
-  function create({ name, stored }: Spec): Unit {
-    const specOf = () => running.get(name)?.spec ?? specs.find((spec) => spec.name === name)!
+  function create(created: Spec): Unit {
+    const { name, stored } = created
+    // What was taken out of the configuration still has to end.
+    const specOf = () => running.get(name)?.spec ?? specs.find((spec) => spec.name === name) ?? created
     const journal = journalOf(name)
     const unit: Unit = createUnit({
       name,
