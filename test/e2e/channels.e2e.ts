@@ -182,6 +182,30 @@ test('a person is blocked, and put out with a way back', async () => {
   await expect(person).toContainText('Trusted')
 })
 
+test('of a crowd the latest are shown, the others are found and read page by page', async () => {
+  for (let from = 0; from < 220; from += 20) {
+    await Promise.all(
+      Array.from(
+        { length: 20 },
+        (_, i) => call('PATCH', `/api/channel-people/crowd/p${from + i}`, { disposition: 'allow' }),
+      ),
+    )
+  }
+  await page.goto('/channels?tab=people&channel=crowd')
+  const people = page.getByRole('list', { name: 'People', exact: true }).getByRole('listitem')
+  await expect(people).toHaveCount(50)
+  for (const shown of [100, 150, 200, 220]) {
+    await page.getByRole('button', { name: 'Show more people' }).click()
+    await expect(people).toHaveCount(shown)
+  }
+  await expect(page.getByRole('button', { name: 'Show more people' })).toHaveCount(0)
+  await page.getByLabel('Search people and groups').fill('p117')
+  await expect(people).toHaveCount(1)
+  await expect(people).toContainText('p117')
+  await page.getByLabel('Search people and groups').fill('nobody of this name')
+  await expect(page.getByText('Nobody matches')).toBeVisible()
+})
+
 test('a code of the platform appears while the page is open, with the time that it is valid', async () => {
   await page.goto('/channels')
   await order(

@@ -16,6 +16,10 @@ import { plugins } from './plugins.ts'
 
 /** `channels.<name>` of `gatehouse.yaml` as it is written. */
 export type ChannelSection = Record<string, unknown>
+/** `q` is looked for in names and ids. */
+export type ListQuery = { channel?: string; q?: string; limit?: number; cursor?: string }
+export type PeoplePage = { people: ChannelPerson[]; nextCursor: string | null }
+export type GroupsPage = { groups: ChannelGroup[]; nextCursor: string | null }
 export type OutboxPage = { entries: OutboxEntry[]; nextCursor: string | null }
 
 /** Chat platforms: state, people, pairings, where messages go, and what is still to be sent. */
@@ -97,8 +101,9 @@ export const channels = (fetch?: Fetch) => {
     approve: (id: string, trusted: boolean) => client.post<Pairing>(pairing(id, '/approve'), { trusted }),
     reject: (id: string) => client.post<Pairing>(pairing(id, '/reject')),
 
-    people: (channel?: string) =>
-      client.get<{ people: ChannelPerson[]; groups: ChannelGroup[] }>('/api/channel-people', { query: { channel } }),
+    /** The latest first. */
+    people: (query: ListQuery = {}) => client.get<PeoplePage>('/api/channel-people', { query }),
+    groups: (query: ListQuery = {}) => client.get<GroupsPage>('/api/channel-groups', { query }),
     updatePerson: (channel: string, id: string, input: UpdatePersonInput) =>
       client.patch<ChannelPerson>(of('people', channel, id), input),
     updateGroup: (channel: string, id: string, input: UpdateGroupInput) =>

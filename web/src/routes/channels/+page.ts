@@ -7,13 +7,15 @@ export const load: PageLoad = async ({ fetch, url, parent, depends }) => {
   const tab = url.searchParams.get('tab') ?? ''
   const query = { channel: url.searchParams.get('channel') ?? '', state: url.searchParams.get('state') ?? '' }
   const { admin } = await parent()
-  const [list, people, routes, outbox] = await Promise.all([
+  const seen = { channel: query.channel, q: url.searchParams.get('q') ?? '' }
+  const [list, people, groups, routes, outbox] = await Promise.all([
     client.list(),
-    admin && tab === 'people' ? client.people() : undefined,
+    admin && tab === 'people' ? client.people(seen) : undefined,
+    admin && tab === 'people' ? client.groups(seen) : undefined,
     tab === 'routing' ? client.routes() : undefined,
     admin && tab === 'outbox' ? openOutbox(client, query) : undefined,
   ])
-  return { channels: list, people, routes, outbox }
+  return { channels: list, people, groups, routes, outbox }
 }
 
 /** Without a filter: what needs a decision, then what waits. */
