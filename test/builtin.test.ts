@@ -192,6 +192,16 @@ describe('the built-in provider', () => {
     assert.equal(text, 'You are welcome.')
   })
 
+  it('understands somebody in a group, whose words come with a name and after the talk before', async () => {
+    for (
+      const said of [
+        'Ada: what is 6*7?',
+        'Ada: @helper what is 6*7?',
+        '[Said before in this chat, not to you:]\nBob: nothing works\n[Said to you:]\nAda: @helper, what is 6*7?',
+      ]
+    ) assert.deepEqual((await ask([user(said)])).calls, [['math_evaluate', { expression: '6*7' }]], said)
+  })
+
   it('says that it can not look into attachments', async () => {
     const image = { type: 'image' as const, media_type: 'image/png', data: 'aGk=' }
     const { text } = await ask([{ role: 'user', content: [{ type: 'text', text: 'describe this' }, image] }])

@@ -32,8 +32,20 @@ export const rules: Rule[] = [
   runRule,
 ]
 
+/** What channels put before the words of somebody in a group: the talk before, and who speaks (channels/ask-text.ts). */
+const TALK_BEFORE = /^\[Said before in this chat, not to you:\]\n[^]*\n\[Said to you:\]\n/
+const SPEAKER = /^[^\n:]{1,60}: (?:@\S+[\s,:]+)?(?=\S)/
+
 /** What to do about a message. A plan never calls a tool that is not offered. */
 export function plan(message: string, tools: ToolSpec[]): Plan {
+  return understood(message, tools) ??
+    understood(message.replace(TALK_BEFORE, '').replace(SPEAKER, ''), tools) ?? {
+    say: `${WHAT_I_AM} So I can't answer this one. I understand requests such as:\n\n${helpList(tools, 1)}\n\n` +
+      HOW_TO_CONNECT,
+  }
+}
+
+function understood(message: string, tools: ToolSpec[]): Plan | undefined {
   const said = listen(message)
   for (const rule of rules) {
     const found = rule.match(said, tools)
@@ -47,10 +59,7 @@ export function plan(message: string, tools: ToolSpec[]): Plan {
     const missing = found.calls.map((call) => code(call.name)).join(' and ')
     return { say: `I understood that, but it needs the tool ${missing}, which is not offered in this conversation.` }
   }
-  return {
-    say: `${WHAT_I_AM} So I can't answer this one. I understand requests such as:\n\n${helpList(tools, 1)}\n\n` +
-      HOW_TO_CONNECT,
-  }
+  return undefined
 }
 
 function helpList(tools: ToolSpec[], examples: number): string {
