@@ -26,7 +26,8 @@ const Name = v.pipe(
   v.regex(/^[a-z][a-z0-9_]{0,39}$/, 'must begin with a letter and have at most 40 of a–z, 0–9 and _'),
 )
 
-const NetHost = v.pipe(
+/** Of the network, as Deno names them. */
+export const NetHost = v.pipe(
   v.string('must be text'),
   v.regex(
     /^(\*\.)?[A-Za-z0-9_-][\w.-]*(:\d{1,5})?$|^\[[0-9a-fA-F:]+\](:\d{1,5})?$/,

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { channelEntries } from './channels.ts'
+import { NetHost } from './plugin-manifest.ts'
 import { flag, seconds, text, whole } from './setting.ts'
 
 /** How a program is started whose command stands in the configuration. */
@@ -26,6 +27,13 @@ export const Channel = v.looseObject({
   args: v.optional(program.args),
   env: v.optional(program.env),
   restart: v.optional(program.restart),
+  allow_hosts: v.optional(
+    v.pipe(
+      v.array(NetHost, 'must be a list'),
+      v.title('Further hosts'),
+      v.description('That its plugin may reach beside those of its manifest, such as a server of your own'),
+    ),
+  ),
   ...channelEntries,
 }, 'must be a group of settings')
 

@@ -255,6 +255,21 @@ describe('a plugin in a folder', { timeout: 240_000 }, () => {
     assert.ok((await app.get()).memory.length > 0)
   })
 
+  it('may reach further hosts that the owner names in the configuration, without being accepted again', async () => {
+    const app = await withPlugin({ runtime: 'deno', channels: ['capable'], permissions: { net: ['localhost'] } })
+    const { surface_hash } = await app.get()
+    await app.json('/api/plugins/capable/accept', { json: { surface_hash } })
+    await app.json('/api/config/channels', {
+      method: 'PATCH',
+      json: { capable: { allow_hosts: ['chat.example:8443'] } },
+    })
+    const plugin = await app.get()
+    assert.deepEqual(plugin.surface.permissions.net, ['chat.example:8443', 'localhost'])
+    assert.deepEqual([plugin.accepted, plugin.wider], [true, []])
+    const json = { capable: { allow_hosts: ['not a host'] } }
+    await app.json('/api/config/channels', { method: 'PATCH', json, status: 400 })
+  })
+
   it('in quarantine is only switched off when it is switched off, and begins anew when it is switched on', async () => {
     const app = await withPlugin({}, { home: await homeWith({ plugins: { ...QUICK, max_crashes: 2 } }) })
     const main = join(app.home, 'plugins', 'capable', 'main.mjs')

@@ -33,7 +33,7 @@ export type Spec = {
 
 /** Keys of `channels.<name>` that are ours; any other one is a setting of the plugin's own where its manifest knows it. */
 const CHANNEL_KEYS = new Set([
-  ...['enabled', 'plugin', 'command', 'args', 'env', 'restart'],
+  ...['enabled', 'plugin', 'command', 'args', 'env', 'restart', 'allow_hosts'],
   ...Object.keys(channelEntries),
 ])
 
@@ -62,11 +62,14 @@ export function createSpecs({ found, config, stored, isRestricted }: {
   }
   return [...specs.values()].sort((a, b) => a.name < b.name ? -1 : 1)
 
-  function fromFolder(name: string, { id, folder, origin, manifest, problem }: Found, channel?: ChannelSettings): Spec {
+  function fromFolder(name: string, found: Found, channel?: ChannelSettings): Spec {
+    const { id, folder, origin, problem } = found
     const row = rows.get(name)
     const decided = rows.get(id)
+    const wished = found.manifest ? surfaceOf(found.manifest, isRestricted(found.manifest)) : NO_SURFACE
+    const wider = decided?.accepted ? widerThan(decided.accepted, wished) : []
+    const manifest = found.manifest && withHosts(found.manifest, channel?.allow_hosts ?? [])
     const surface = manifest ? surfaceOf(manifest, isRestricted(manifest)) : NO_SURFACE
-    const wider = decided?.accepted ? widerThan(decided.accepted, surface) : []
     // The owner wrote its folder, or the name of one that came with the server, into the configuration himself.
     const named = origin === 'path' || (origin === 'bundled' && channel !== undefined)
     return {
@@ -87,6 +90,13 @@ export function createSpecs({ found, config, stored, isRestricted }: {
     }
   }
 }
+
+/** What the owner lets it reach in addition needs no acceptance: they wrote it into the configuration. */
+const withHosts = (manifest: Manifest, hosts: readonly string[]): Manifest =>
+  hosts.length === 0 ? manifest : {
+    ...manifest,
+    permissions: { ...manifest.permissions, net: [...new Set([...manifest.permissions.net, ...hosts])] },
+  }
 
 function fromCommand(name: string, channel: ChannelSettings, stored: StoredPlugin | undefined): Spec {
   const surface = {
