@@ -20,7 +20,7 @@ const key = v.pipe(text, v.minLength(1, 'must not be empty'), v.maxLength(512, '
 const maybe = <S extends v.GenericSchema>(schema: S) =>
   v.optional(v.pipe(v.nullable(schema), v.transform((value) => value ?? undefined)))
 
-/** What a plugin may offer. `speech` has its name, and is refused with `unsupported` so far. */
+/** What a plugin may offer. */
 export const CapabilityKind = v.picklist(
   ['tool', 'command', 'service', 'web_search', 'hook', 'http_route', 'speech', 'text_provider'],
   'must be tool, command, service, web_search, hook, http_route, speech or text_provider',
@@ -49,7 +49,7 @@ const Call = v.object({
   call_id: id,
   /** As the plugin registered it. */
   handle: id,
-  /** `run` of a tool, `start` of a service, `search` of a web search, `generate` of a text provider, `handle` of a command. */
+  /** What the kind has, such as `run` of a tool; see the definitions below. */
   method: text,
   input: v.unknown(),
   /** Milliseconds from now; afterwards nobody waits for the answer any more. */
@@ -237,6 +237,27 @@ export const TextResult = v.object({
     }),
   ),
 })
+
+/**
+ * `register` with kind `speech`: `transcribe` gets a recording, in the line as base64 `data` or, when it is larger, as
+ * the `path` of a file in the plugin's `data_dir` that goes away after the call.
+ */
+export const SpeechDefinition = v.object({
+  name: Name,
+  label: v.pipe(text, v.minLength(1, 'must not be empty'), v.maxLength(100, 'is too long')),
+  methods: v.pipe(
+    v.array(v.picklist(['transcribe'], 'must be transcribe'), 'must be a list'),
+    v.minLength(1, 'must not be empty'),
+  ),
+})
+export type SpeechDefinition = v.InferOutput<typeof SpeechDefinition>
+
+/** What `transcribe` gets. */
+export type TranscribeInput = { mime: string; filename: string } & ({ data: string } | { path: string })
+
+/** What `transcribe` answers; empty where nothing was said. */
+export const TranscribeResult = v.object({ text })
+export type TranscribeResult = v.InferOutput<typeof TranscribeResult>
 
 const EVENTS: Record<string, v.GenericSchema<unknown, FromPlugin>> = {
   ...GATEWAY_EVENTS,

@@ -2,11 +2,14 @@ import type * as v from 'valibot'
 import type {
   CapabilityKind,
   CommandDefinition,
+  SpeechDefinition,
   TextPart,
   TextProviderDefinition,
   TextResult,
   ToolDefinition,
   ToPlugin,
+  TranscribeInput,
+  TranscribeResult,
   WebSearchDefinition,
   WebSearchResult,
 } from '../../shared/plugin-protocol.ts'
@@ -82,6 +85,11 @@ export type PluginHook = v.InferInput<typeof HookDefinition> & {
   handle(input: HookInput, context: CallContext): HookVerdict | void | Promise<HookVerdict | void>
 }
 
+/** Writes down what was said in a recording; an empty text where that is nothing. */
+export type PluginSpeech = Omit<v.InferInput<typeof SpeechDefinition>, 'methods'> & {
+  transcribe(input: TranscribeInput, context: CallContext): TranscribeResult | Promise<TranscribeResult>
+}
+
 /** Declares what the plugin offers, within `register`, within a channel's `start`, or later. */
 export type Registrar = {
   tool(tool: PluginTool): void
@@ -89,6 +97,7 @@ export type Registrar = {
   service(service: PluginService): void
   webSearch(search: PluginSearch): void
   textProvider(provider: PluginTextProvider): void
+  speech(speech: PluginSpeech): void
   /** Answers its address on the internet; null where the owner has set no public address. */
   httpRoute(route: PluginHttpRoute): string | null
   hook(hook: PluginHook): void
@@ -133,6 +142,12 @@ export function createCapabilities(
     },
     textProvider: ({ generate, ...definition }) =>
       registrar.offer({ kind: 'text_provider', definition, methods: { generate } }),
+    speech: ({ transcribe, ...definition }) =>
+      registrar.offer({
+        kind: 'speech',
+        definition: { ...definition, methods: ['transcribe'] },
+        methods: { transcribe },
+      }),
     webSearch: ({ search, ...definition }) => registrar.offer({ kind: 'web_search', definition, methods: { search } }),
   }
 

@@ -39,6 +39,7 @@ export function createCapabilities(deps: {
   /** Makes it run; rejects with `GatewayError` when it can't be. */
   awake: (ms: number, signal: AbortSignal | undefined) => Promise<void>
   callTimeoutMs: () => number
+  dataDir: () => string | undefined
   onChange: () => void
   onProblem: (message: string) => void
 }) {
@@ -77,6 +78,7 @@ export function createCapabilities(deps: {
       manifest,
       call: (request) => call(key, request),
       timeoutMs: deps.callTimeoutMs,
+      dataDir: deps.dataDir,
       onProblem: deps.onProblem,
     })
     const clash = others.find((other) => other.kind === kind && made.clashes?.(given, other.given))

@@ -139,6 +139,7 @@ export function createUnit(deps: {
     isReady: () => supervisor.state === 'ready',
     awake: demand.awake,
     callTimeoutMs: () => settings().call_timeout_seconds * 1000,
+    dataDir: () => deps.dataDir?.(),
     onChange() {
       changed()
       keepSoon()

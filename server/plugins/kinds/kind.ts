@@ -27,6 +27,8 @@ export type Registration<D> = {
   call: CallHandle
   /** How long a call takes at most, unless its kind says otherwise. */
   timeoutMs: () => number
+  /** The folder that is its own to write in; undefined where it has none. */
+  dataDir: () => string | undefined
   /** For the plugin's log and its owner. */
   onProblem: (message: string) => void
 }

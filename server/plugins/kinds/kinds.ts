@@ -6,6 +6,7 @@ import { hook } from './hook.ts'
 import { httpRoute } from './http-route.ts'
 import type { Kind, Named } from './kind.ts'
 import { service } from './service.ts'
+import { speech } from './speech.ts'
 import { textProvider } from './text-provider.ts'
 import { tool } from './tool.ts'
 import { webSearch } from './web-search.ts'
@@ -19,6 +20,7 @@ export const KINDS = {
   http_route: httpRoute,
   hook,
   text_provider: textProvider,
+  speech,
 } satisfies Partial<Record<CapabilityKind, unknown>>
 
 export type UsedKind = keyof typeof KINDS

@@ -60,7 +60,7 @@ const ADDED: Record<string, string> = {
   command: 'commands in chats',
   service: 'work in the background',
   web_search: 'a web search',
-  speech: 'speech: voice notes written down, answers read out',
+  speech: 'voice notes written down',
   text_provider: 'models',
 }
 
