@@ -9,6 +9,7 @@ import type { AskRow, InboxRow, InboxStore } from './inbox-store.ts'
 import type { Outbox } from './outbox.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import type { Replies } from './replies.ts'
+import { createVoiceNotes, type Hearing } from './voice-notes.ts'
 
 const HOUR_MS = 3600_000
 /** A burst that never pauses is taken up after so many windows. */
@@ -24,12 +25,12 @@ type Burst = { row: InboxRow; since: number; timer: ReturnType<typeof setTimeout
 
 /** Makes questions of messages: those that one person writes within a moment are one. */
 export function createAsks(
-  deps: Pick<ChannelDeps, 'sessions' | 'log' | 'now'> & {
+  deps: Pick<ChannelDeps, 'sessions' | 'transcribe' | 'log' | 'now'> & {
     inbox: InboxStore
     outboxStore: OutboxStore
     outbox: Outbox
     media: {
-      incoming(row: InboxRow): Promise<Pick<InboxRow, 'text' | 'attachment'>>
+      incoming(row: InboxRow, hear: Hearing): Promise<Pick<InboxRow, 'text' | 'attachment'>>
       forget(channel: string, url: string | undefined): Promise<void>
     }
     replies: Replies
@@ -40,6 +41,7 @@ export function createAsks(
   const chains = createChains()
   const bursts = new Map<string, Burst>()
   const stop = new AbortController()
+  const voiceNotes = createVoiceNotes({ ...deps, stop: stop.signal })
 
   const keyOf = (row: InboxRow): string =>
     JSON.stringify([row.channel, row.chat_id, row.thread_id, row.sender_id, row.session_id])
@@ -127,15 +129,16 @@ export function createAsks(
     return turn.turn_id
   }
 
-  /** Files are fetched once and kept, so that a second try says exactly the same. */
+  /** Files are fetched, and voice notes heard, once and kept, so that a second try says exactly the same. */
   async function withFiles(rows: InboxRow[]): Promise<InboxRow[]> {
+    const hear = voiceNotes.begin()
     const out: InboxRow[] = []
     for (const row of rows) {
       if (!row.media) {
         out.push(row)
         continue
       }
-      const got = await deps.media.incoming(row)
+      const got = await deps.media.incoming(row, hear)
       await inbox.keepMedia(row.id, got)
       await deps.media.forget(row.channel, row.media.url)
       out.push({ ...row, ...got, media: null })

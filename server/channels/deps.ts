@@ -36,6 +36,11 @@ export type ChannelDeps = {
   approvals: Pick<Approvals, 'list' | 'decide'>
   uploads: Pick<Uploads, 'save' | 'find' | 'read'>
   outbound: Outbound
+  /** Writes down what was said in a file; undefined where nobody can. */
+  transcribe: (
+    file: { bytes: Uint8Array; filename: string; mime_type: string },
+    signal: AbortSignal,
+  ) => Promise<string | undefined>
   config: () => Pick<Config, 'name' | 'channels' | 'gateways'>
   bus: Bus
   log: Log

@@ -7,6 +7,7 @@ import type { Gateway } from '../plugins/gateway.ts'
 import { channelCaller, type ChannelDeps, CHANNELS } from './deps.ts'
 import type { InboxRow } from './inbox-store.ts'
 import type { MediaFiles } from './media-files.ts'
+import type { Hearing } from './voice-notes.ts'
 
 const FETCH_MS = 60_000
 /** Bytes of a file that still goes within a command; larger ones go by path, where the plugin takes that. */
@@ -81,8 +82,8 @@ export function createMedia(
       if (url !== undefined && isFile(url)) await files.remove(channel, url)
     },
 
-    /** Fetches what came with a message; words in the text where that fails. */
-    async incoming(row: InboxRow): Promise<{ attachment: Attachment | null; text: string }> {
+    /** Fetches what came with a message; words in the text where that fails, and those of a voice note. */
+    async incoming(row: InboxRow, hear: Hearing): Promise<{ attachment: Attachment | null; text: string }> {
       const { media } = row
       if (!media) return { attachment: row.attachment, text: row.text }
       try {
@@ -90,7 +91,8 @@ export function createMedia(
         const caller = channelCaller(row.channel, { id: row.sender_id, name: row.sender_name })
         const upload = await uploads.save(caller, { name: nameOf(media), bytes })
         const type = media.kind === 'voice' ? 'voice' : upload.type
-        return { attachment: { ...upload, type }, text: row.text }
+        const heard = await hear({ ...upload, kind: media.kind, channel: row.channel, bytes })
+        return { attachment: { ...upload, type }, text: [row.text, heard].filter(Boolean).join('\n') }
       } catch (error) {
         // A full disk has room again some time; the file is worth the wait.
         if (!(error instanceof AppError) || error.code === 'unavailable') throw error
