@@ -352,7 +352,7 @@ export async function createApp(deps: Deps) {
     approvals,
     uploads,
     outbound,
-    transcribe: async (file, signal) => await plugins.given('speech')[0]?.transcribe(file, signal),
+    transcribe: (file, signal) => (plugins.given('speech')[0] ?? models).transcribe(file, signal),
     config: settings,
     bus,
     log,

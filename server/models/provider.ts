@@ -76,7 +76,11 @@ export type ModelInfo = {
 export interface ModelProvider {
   listModels(signal: AbortSignal): Promise<ModelInfo[]>
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>
+  /** Writes down what is said in a file; left out where the endpoint has no such thing. Throws as `listModels` does. */
+  transcribe?(model: string, file: AudioFile, signal: AbortSignal): Promise<string>
 }
+
+export type AudioFile = { bytes: Uint8Array; filename: string; mime_type: string }
 
 /** What a plugin that runs answers for. */
 export type PluginModels = {

@@ -5,6 +5,7 @@ import { chatDecoder } from './chat-completions-decoder.ts'
 import { chatBody, type Optional, refusedOption } from './chat-completions-request.ts'
 import { guessKind } from './model-kind.ts'
 import { createAsking } from './refused-options.ts'
+import { transcribeAt } from './transcription.ts'
 import { getJson, streamUpstream } from './upstream.ts'
 
 const DEFAULT_BASE = 'https://api.openai.com/v1'
@@ -42,6 +43,7 @@ export function createChatCompletions(settings: ProviderSettings): ModelProvider
       const open = asking(request.model, (refused) => chatBody(request, host, refused))
       return streamUpstream(host, settings, signal, open, chatDecoder(host, settings.api_key, request))
     },
+    transcribe: (model, file, signal) => transcribeAt({ base, headers, settings }, model, file, signal),
   }
 }
 

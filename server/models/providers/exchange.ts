@@ -7,10 +7,13 @@ const FIRST_BYTE_MS = 300_000
 const IDLE_MS = 120_000
 const MAX_REDIRECTS = 3
 
+/** What a request carries. */
+export type Body = string | Uint8Array<ArrayBuffer>
+
 /** One request to a provider: timeouts and the caller's abort end its reads and close its connection at once. */
 export type Exchange = {
   /** Sends the request; follows redirects on the same host only, so that the key goes nowhere else. */
-  send(url: string, init: { method: string; headers: Record<string, string>; body?: string }): Promise<Response>
+  send(url: string, init: { method: string; headers: Record<string, string>; body?: Body }): Promise<Response>
   /** The next bytes; undefined at the end. */
   read(): Promise<Uint8Array | undefined>
   /** The rest as text, cut at `limit` characters. */

@@ -1,6 +1,6 @@
 import type { ModelEvent, ProviderSettings } from '../provider.ts'
 import type { TokenUsage } from '../../../shared/turn-events.ts'
-import { type Exchange, openExchange } from './exchange.ts'
+import { type Body, type Exchange, openExchange } from './exchange.ts'
 import { asAppError, type Failed, redact, refusal, UpstreamFailure } from './failure.ts'
 import { createSseParser, SseTooLarge } from './sse-parser.ts'
 
@@ -85,11 +85,23 @@ export async function getJson(
   headers: Record<string, string>,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const bounded = { ...settings, first_byte_timeout_ms: Math.min(settings.first_byte_timeout_ms ?? LIST_MS, LIST_MS) }
-  const exchange = openExchange(host, { ...bounded, idle_timeout_ms: bounded.first_byte_timeout_ms }, signal)
+  const limit = Math.min(settings.first_byte_timeout_ms ?? LIST_MS, LIST_MS)
+  const bounded = { ...settings, first_byte_timeout_ms: limit, idle_timeout_ms: limit }
+  return await askJson(host, bounded, url, { method: 'GET', headers }, signal)
+}
+
+/** One request that is answered with JSON, whole; throws `AppError` with a message for people. */
+export async function askJson(
+  host: string,
+  settings: ProviderSettings,
+  url: string,
+  init: { method: string; headers: Record<string, string>; body?: Body },
+  signal: AbortSignal,
+): Promise<unknown> {
+  const exchange = openExchange(host, settings, signal)
   let finished = false
   try {
-    const response = await exchange.send(url, { method: 'GET', headers })
+    const response = await exchange.send(url, init)
     if (!response.ok) throw refusal(host, settings.api_key, response, await exchange.text(64 * 1024))
     const text = await exchange.text(32 * 1024 * 1024)
     finished = true
