@@ -352,7 +352,8 @@ export async function createApp(deps: Deps) {
     approvals,
     uploads,
     outbound,
-    transcribe: (file, signal) => (plugins.given('speech')[0] ?? models).transcribe(file, signal),
+    transcribe: async (file, signal) =>
+      await (await plugins.first('speech', signal) ?? models).transcribe(file, signal),
     config: settings,
     bus,
     log,

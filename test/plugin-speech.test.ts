@@ -6,9 +6,10 @@ import process from 'node:process'
 import { afterEach, describe, it } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { PluginDetail } from '../shared/plugins.ts'
-import type { TestApp } from './support/app.ts'
-import { answered, begin, closeAll, echo } from './support/channel-app.ts'
-import type { ChatPlatform } from './support/chat-platform.ts'
+import { scripted } from '../server/models/providers/scripted.ts'
+import { type TestApp, testApp } from './support/app.ts'
+import { answered, begin, closeAll, echo, forget, opened } from './support/channel-app.ts'
+import { type ChatPlatform, hostOf } from './support/chat-platform.ts'
 import { until } from './support/plugins/hosted.ts'
 
 const SDK = pathToFileURL(fileURLToPath(new URL('../plugins/sdk', import.meta.url))).href
@@ -149,6 +150,28 @@ describe('voice notes', { timeout: 240_000 }, () => {
     assert.deepEqual(await told(chat, 1), ['[voice note; it could not be transcribed]'])
     const [{ path }] = await heard()
     await assert.rejects(readFile(path), { code: 'ENOENT' })
+  })
+
+  it('are heard after a restart that came while one was listened to', async () => {
+    const first = await withScribe(`
+      const { length } = (await readFile(join(api.dataDir, 'heard'), 'utf8')).trim().split('\\n')
+      if (length === 1) await new Promise(() => {})
+      return { text: 'the time is ' + length }
+    `)
+    await first.chat.say(note(recording(500)))
+    await until(async () => (await first.heard().catch(() => [])).length === 1)
+    await first.app.stop()
+    first.chat.leave()
+    forget()
+    opened(
+      await testApp({
+        home: first.home,
+        model: scripted(echo()),
+        gateways: hostOf(first.chat),
+        env: { PATH: process.env.PATH! },
+      }),
+    )
+    assert.deepEqual(await told(first.chat, 1), ['[voice note, transcribed:] the time is 2'])
   })
 
   it('in which nobody speaks say so', async () => {

@@ -25,7 +25,7 @@ type Burst = { row: InboxRow; since: number; timer: ReturnType<typeof setTimeout
 
 /** Makes questions of messages: those that one person writes within a moment are one. */
 export function createAsks(
-  deps: Pick<ChannelDeps, 'sessions' | 'transcribe' | 'log' | 'now'> & {
+  deps: Pick<ChannelDeps, 'sessions' | 'transcribe' | 'bus' | 'log' | 'now'> & {
     inbox: InboxStore
     outboxStore: OutboxStore
     outbox: Outbox
@@ -41,7 +41,7 @@ export function createAsks(
   const chains = createChains()
   const bursts = new Map<string, Burst>()
   const stop = new AbortController()
-  const voiceNotes = createVoiceNotes({ ...deps, stop: stop.signal })
+  const voiceNotes = createVoiceNotes(deps)
 
   const keyOf = (row: InboxRow): string =>
     JSON.stringify([row.channel, row.chat_id, row.thread_id, row.sender_id, row.session_id])

@@ -11,6 +11,7 @@ import type {
 import { type Caller, can, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
+import { createFirst } from './coming.ts'
 import type { PluginDeps } from './deps.ts'
 import { diagnose } from './doctor.ts'
 import type { Gateway, GatewayListener } from './gateway.ts'
@@ -98,6 +99,8 @@ export async function createPlugins(deps: PluginDeps) {
     tools: (): Tool[] => roster.units().flatMap(({ capabilities }) => capabilities.tools()),
     /** What plugins that run registered of one kind. */
     given,
+    /** The first of one kind; one that is about to come is waited for. */
+    first: createFirst({ roster, given }),
     /** Slash commands of plugins that run. */
     commands: (): PluginCommand[] => given('command'),
 
