@@ -75,6 +75,10 @@ const COMMANDS: Case[] = [
     message: { type: 'answer_callback_query', request_id: '1', callback_query_id: 'c', text: 'done' },
     fields: { request_id: id, callback_query_id: id, text: 'optional' },
   },
+  {
+    message: { type: 'set_reaction', request_id: '1', chat_id: '7', message_id: '8', emoji: '👀', replaces: '⏳' },
+    fields: { request_id: id, chat_id: id, message_id: id, emoji: 'optional', replaces: 'optional' },
+  },
   { message: { type: 'ping', request_id: '1' }, fields: { request_id: id } },
   { message: { type: 'shutdown' }, fields: {} },
   {

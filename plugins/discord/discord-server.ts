@@ -83,7 +83,8 @@ export async function startDiscord(token: string) {
     const url = new URL(request.url!, 'http://x')
     const file = /^\/files\/(.+)$/.exec(url.pathname)?.[1]
     if (file) return void response.end(files.get(file))
-    const raw = await textOf(request)
+    const raw = await textOf(request).catch(() => undefined)
+    if (raw === undefined) return // Whoever asked was ended in the middle of it.
     const call = {
       method: request.method!,
       path: decodeURIComponent(url.pathname).replace(/^\/api\/v10/, ''),

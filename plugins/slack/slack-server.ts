@@ -208,7 +208,8 @@ export async function startSlack({ bot, app, retryMs = 3000 }: { bot: string; ap
       }
       return void response.writeHead(200, { 'content-type': file.type }).end(file.bytes)
     }
-    const bytes = await bytesOf(request)
+    const bytes = await bytesOf(request).catch(() => undefined)
+    if (bytes === undefined) return // Whoever asked was ended in the middle of it.
     if (where === 'upload') {
       uploads.get(name)!.bytes = bytes
       return void response.end(`OK - ${bytes.length}`)

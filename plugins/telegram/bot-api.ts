@@ -1,5 +1,5 @@
-import { Buffer } from 'node:buffer'
 import { createServer } from 'node:http'
+import { text } from 'node:stream/consumers'
 
 type Call = { method: string; body: Record<string, unknown>; raw: string }
 type Answer = { ok: true; result: unknown } | {
@@ -75,9 +75,8 @@ export async function startBotApi(token: string) {
     const path = new URL(request.url!, 'http://x').pathname
     const file = /^\/file\/bot([^/]+)\/files\/(.+)$/.exec(path)
     if (file) return void response.end(files.get(file[2]!))
-    const chunks: Uint8Array[] = []
-    for await (const chunk of request) chunks.push(chunk as Uint8Array)
-    const raw = Buffer.concat(chunks).toString()
+    const raw = await text(request).catch(() => undefined)
+    if (raw === undefined) return // Whoever asked was ended in the middle of it.
     const [, given, method] = /^\/bot([^/]+)\/(\w+)$/.exec(path) ?? []
     const body = request.headers['content-type'] === 'application/json' && raw !== ''
       ? JSON.parse(raw) as Record<string, unknown>
