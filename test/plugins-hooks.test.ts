@@ -180,9 +180,11 @@ describe('hooks of plugins', { timeout: 240_000 }, () => {
 
   it('are part of what the owner accepts; an event that is not declared is refused', async () => {
     const app = await withHooking({ manifest: { hooks: ['turn.started'] }, registered: 4 })
-    const { surface, incidents } = await app.get()
-    assert.deepEqual(surface.hooks, ['turn.started'])
-    assert.ok(incidents.some(({ message }) => /does not declare the hook guard/.test(message)))
+    assert.deepEqual((await app.get()).surface.hooks, ['turn.started'])
+    await until(
+      async () => (await app.get()).incidents.some(({ message }) => /does not declare the hook guard/.test(message)),
+      'the hook to be refused',
+    )
     await writeHooking(app.home, { hooks: ['turn.started', 'tool.before'] })
     await app.json('/api/plugins/reload', { json: {} })
     const wider = await app.get()

@@ -228,7 +228,9 @@ describe('a plugin in a folder', { timeout: 240_000 }, () => {
     const found = await (await app.tool('mine')).run({ query: 'cats' }, call())
     assert.match(found.text, /cats.*example\.org/)
     await until(async () => (await app.get()).registered.length === 3)
-    assert.ok((await app.get()).incidents.some(({ message }) => /"hook" was not registered/.test(message)))
+    await until(async () =>
+      (await app.get()).incidents.some(({ message }) => /"hook" was not registered/.test(message))
+    )
   })
 
   it('has a small store that outlives it', async () => {

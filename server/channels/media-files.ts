@@ -1,4 +1,4 @@
-import { constants, copyFile, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { constants, copyFile, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { AppError } from '../errors.ts'
@@ -73,6 +73,9 @@ export function createMediaFiles(deps: { folderOf: (channel: string) => string |
       if (folder === undefined) return
       const kept = new Set(await Promise.all([...awaited].map((url) => locate(channel, url).catch(() => ''))))
       for (const part of [IN, OUT]) {
+        // A plugin may have put a link in its place, which leads to files that are none of ours.
+        const info = await lstat(join(folder, part)).catch(() => undefined)
+        if (!info?.isDirectory()) continue
         for (const name of await readdir(join(folder, part)).catch(() => [])) {
           const path = join(folder, part, name)
           const info = await stat(path).catch(() => undefined)

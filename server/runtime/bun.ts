@@ -182,10 +182,17 @@ async function start(command: string, args: string[], options: SpawnOptions = {}
     exited,
     async write(chunk) {
       if (gone) throw childGone()
-      child.stdin.write(chunk)
-      const flushed = child.stdin.flush()
+      let flushed: number | Promise<number> | undefined
+      try {
+        const written = child.stdin.write(chunk) as number | Promise<number>
+        if (written instanceof Promise) await settled(written)
+        flushed = child.stdin.flush()
+      } catch (error) {
+        gone = true
+        throw childGone(error)
+      }
       if (flushed instanceof Promise) await settled(flushed)
-      // Bun throws nothing when the pipe broke: `flush` just gives nothing.
+      // When the pipe broke, Bun mostly throws nothing: `flush` just gives nothing.
       if (gone || flushed === undefined) throw childGone()
     },
     async closeStdin() {

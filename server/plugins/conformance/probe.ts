@@ -53,7 +53,8 @@ export async function startProbe(options: ProbeOptions) {
 
   let midLine = false
   const held: Sent[] = []
-  const put = (text: string): Promise<void> => child.write(encoder.encode(text))
+  /** What can't be written any more is missed by whoever waits for the answer, who can say why. */
+  const put = (text: string): Promise<void> => child.write(encoder.encode(text)).catch(() => {})
 
   /** Text that may stop within a line; answers of ours wait for its end. */
   function write(text: string): Promise<void> {
@@ -67,7 +68,7 @@ export async function startProbe(options: ProbeOptions) {
 
   function answer(record: Sent): void {
     if (midLine) held.push(record)
-    else put(`${JSON.stringify(record)}\n`).catch(() => {})
+    else void put(`${JSON.stringify(record)}\n`)
   }
 
   const reading = (async () => {
