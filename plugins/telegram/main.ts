@@ -24,10 +24,10 @@ defineChannel({
   },
 })
 
-type Settings = { api_root?: string; acknowledge?: string; mode?: 'polling' | 'webhook' }
+type Settings = { api_root?: string; mode?: 'polling' | 'webhook' }
 
-function wayOf(api: ChannelApi, bot: Bot, token: string, { acknowledge = '', mode }: Settings): Way {
-  const take = createUpdates({ api, bot, acknowledge })
+function wayOf(api: ChannelApi, bot: Bot, token: string, { mode }: Settings): Way {
+  const take = createUpdates({ api, bot })
   if (mode !== 'webhook') return createPolling({ api, bot, take, now: Date.now })
   const url = api.httpRoute({
     name: 'webhook',

@@ -1,5 +1,5 @@
 import { type Api, GrammyError, InputFile } from 'grammy/web'
-import type { InlineKeyboardMarkup, Message } from 'grammy/types'
+import type { InlineKeyboardMarkup, Message, ReactionTypeEmoji } from 'grammy/types'
 import type { Channel, OutgoingMedia, OutgoingText } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
 import { toHtml } from './format.ts'
@@ -104,9 +104,13 @@ export function createOutgoing(bot: Api): Channel {
       return `${sent.chat.id}/${sent.message_id}`
     },
 
-    typing: async (chatId, seconds) => {
-      if (seconds > 0) await bot.sendChatAction(chatId, 'typing')
+    typing: async (chatId, seconds, threadId) => {
+      if (seconds > 0) await bot.sendChatAction(chatId, 'typing', place({ thread_id: threadId }))
     },
+
+    // A bot has one reaction at each message; a new one takes the place of the old.
+    react: async ({ chat_id, message_id, emoji }) =>
+      void await inChat(chat_id, (chat) => bot.setMessageReaction(chat, known(message_id), signs(emoji))),
 
     answerCallback: async (id, text) => {
       // One that is older than a few minutes can't be answered any more, and nobody waits for it.
@@ -116,6 +120,10 @@ export function createOutgoing(bot: Api): Channel {
     },
   }
 }
+
+/** Telegram knows a few dozen emoji, and refuses any other. */
+const signs = (emoji: string | undefined): ReactionTypeEmoji[] =>
+  emoji === undefined ? [] : [{ type: 'emoji', emoji: emoji as ReactionTypeEmoji['emoji'] }]
 
 function keyboard({ rows }: NonNullable<OutgoingText['inline_keyboard']>): InlineKeyboardMarkup {
   return { inline_keyboard: rows.map((row) => row.map(({ text, callback_data }) => ({ text, callback_data }))) }

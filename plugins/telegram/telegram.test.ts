@@ -55,6 +55,23 @@ describe('a Telegram bot', () => {
     message: { message_id: id, date: 1772352900, from: ADA, chat, ...more },
   })
 
+  it('puts a sign below what somebody wrote, and shows in the topic that it types', async () => {
+    const plugin = await start()
+    await plugin.event('ready')
+    const react = (request_id: string, more: object) =>
+      plugin.ask({ type: 'set_reaction', request_id, chat_id: '42', message_id: '42/9', ...more })
+    await react('X1', { emoji: '👀' })
+    await react('X2', { replaces: '👀' })
+    await plugin.send({ type: 'send_typing', chat_id: '-100777', duration: 5, thread_id: '3' })
+    await plugin.until(() => telegram.calls.some(({ method }) => method === 'sendChatAction') || undefined)
+    const told = (method: string) => telegram.calls.filter((call) => call.method === method).map(({ body }) => body)
+    assert.deepEqual(told('setMessageReaction'), [
+      { chat_id: '42', message_id: 9, reaction: [{ type: 'emoji', emoji: '👀' }] },
+      { chat_id: '42', message_id: 9, reaction: [] },
+    ])
+    assert.deepEqual(told('sendChatAction'), [{ chat_id: '-100777', action: 'typing', message_thread_id: 3 }])
+  })
+
   it('says who it is, and gives a message of a direct chat', async () => {
     const plugin = await start()
     assert.ok(await plugin.event('ready'), plugin.stderr())

@@ -1,4 +1,3 @@
-import type { Api } from 'grammy/web'
 import type { Message, Update, UserFromGetMe } from 'grammy/types'
 import type { ChannelApi, Incoming } from '../sdk/channel.ts'
 import { PluginError } from '../sdk/errors.ts'
@@ -13,10 +12,8 @@ export const UPDATES = ['message', 'channel_post', 'callback_query'] as const
 const GET_FILE_BYTES = 20 * 1024 ** 2
 const ALBUMS_REMEMBERED = 200
 
-type Reaction = NonNullable<Parameters<Api['setMessageReaction']>[2]>
-
 /** Tells the core what happened; the same for both ways in which it comes. */
-export function createUpdates({ api, bot, acknowledge }: { api: ChannelApi; bot: Bot; acknowledge: string }) {
+export function createUpdates({ api, bot }: { api: ChannelApi; bot: Bot }) {
   const maxFile = Math.min(api.maxFileBytes, GET_FILE_BYTES)
   /** Whether we were meant by a part of an album: the words stand below one of its pictures only. */
   const albums = new Map<string, Pick<Incoming, 'mentions_bot' | 'reply_to_bot' | 'reply_to'>>()
@@ -77,11 +74,6 @@ export function createUpdates({ api, bot, acknowledge }: { api: ChannelApi; bot:
     const taken = message && takeMessage(message, me, maxFile)
     if (!taken) return
     await api.received(await withFile(asAlbum(taken.message, message), taken.file))
-    if (acknowledge === '') return
-    const reaction = [{ type: 'emoji', emoji: acknowledge }] as Reaction
-    // Not waited for: the message is safe without it.
-    bot.api.setMessageReaction(message.chat.id, message.message_id, reaction)
-      .catch((error: Error) => api.log.debug(`The reaction was refused: ${plain(error)}`))
   }
 }
 

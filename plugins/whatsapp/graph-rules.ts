@@ -57,6 +57,11 @@ const Sendable = v.variant('type', [
     type: v.literal('text'),
     text: v.strictObject({ body: text(4096), preview_url: v.optional(v.boolean()) }),
   }),
+  v.strictObject({
+    ...common,
+    type: v.literal('reaction'),
+    reaction: v.strictObject({ message_id: wamid, emoji: v.pipe(v.string(), v.maxLength(20)) }),
+  }),
   v.strictObject({ ...common, type: v.literal('image'), image: file(caption) }),
   v.strictObject({ ...common, type: v.literal('video'), video: file(caption) }),
   v.strictObject({ ...common, type: v.literal('audio'), audio: file({ voice: v.optional(v.boolean()) }) }),

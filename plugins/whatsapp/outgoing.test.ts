@@ -36,6 +36,20 @@ describe('what is sent to WhatsApp', () => {
     assert.equal(bench.meta.sent().length, 4)
   })
 
+  it('puts a sign below what somebody wrote, and takes it away', async () => {
+    const plugin = await bench.start()
+    await bench.greet(plugin)
+    const react = (request_id: string, more: object) =>
+      plugin.ask({ type: 'set_reaction', request_id, chat_id: ADA, message_id: 'wamid.m1', ...more })
+    await react('X1', { emoji: '👀' })
+    await react('X2', { replaces: '👀' })
+    assert.equal(codeOf(await react('X3', { message_id: 'none', emoji: '👀' })), 'message_not_found')
+    assert.deepEqual(bench.meta.sent().map(({ type, reaction }) => [type, reaction]), [
+      ['reaction', { message_id: 'wamid.m1', emoji: '👀' }],
+      ['reaction', { message_id: 'wamid.m1', emoji: '' }],
+    ])
+  })
+
   it('does not send again what arrived although its answer was lost', async () => {
     const plugin = await bench.start()
     await bench.greet(plugin)

@@ -122,6 +122,14 @@ export function createOutgoing({ graph, chats, delivered, typing, isCalled, onRe
     send: withChoices,
     media,
 
+    // A number has one reaction at each message; without an emoji it goes.
+    async react({ chat_id, message_id, emoji = '' }): Promise<void> {
+      if (!message_id.startsWith('wamid.')) {
+        throw new PluginError('message_not_found', `${message_id} is no message of WhatsApp`)
+      }
+      await graph.post('messages', { ...addressOf(chat_id), type: 'reaction', reaction: { message_id, emoji } })
+    },
+
     async typing(chatId: string, seconds: number): Promise<void> {
       const message = typing && seconds > 0 ? chats.toType(chatId) : undefined
       if (!message) return

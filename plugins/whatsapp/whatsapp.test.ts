@@ -24,7 +24,13 @@ describe('WhatsApp', () => {
   it('says which number it is, and gives a message before it answers Meta', async () => {
     const plugin = await bench.start()
     assert.equal((await plugin.event('status'))?.identity, '+49 170 1234567')
-    assert.deepEqual((await plugin.event('ready'))?.capabilities, ['media', 'typing', 'reply', 'inline_keyboard'])
+    assert.deepEqual((await plugin.event('ready'))?.capabilities, [
+      'media',
+      'typing',
+      'reactions',
+      'reply',
+      'inline_keyboard',
+    ])
     const answer = await bench.deliver(plugin, said('m1', { type: 'text', text: { body: 'hello' } }))
     assert.equal(answer.status, 200)
     const event = await received(plugin, 'm1')
