@@ -149,6 +149,30 @@ const Place = v.pipe(
   v.maxLength(4096, 'is longer than 4096 characters'),
 )
 
+export const BrowsePluginsQuery = v.object({
+  q: v.optional(
+    v.pipe(
+      v.string(),
+      v.maxLength(100, 'must have at most 100 characters'),
+      v.regex(/^(?!-)[^\p{Cc}]*$/u, 'must not begin with - or hold control characters'),
+    ),
+    '',
+  ),
+})
+
+/** A plugin as a package in npm's registry. */
+export type PackagedPlugin = {
+  name: string
+  version: string
+  description: string
+  publisher: string | null
+  /** Epoch seconds. */
+  published_at: number | null
+  homepage: string | null
+  /** What of it is here, and which version. */
+  installed: { plugin: string; version: string } | null
+}
+
 /** One of: an npm package with its version, a folder, an archive (`.tgz`) by path or URL. */
 export const InstallPluginInput = v.object({
   npm: v.optional(

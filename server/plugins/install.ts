@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
-import { promisify } from 'node:util'
 import { ulid } from 'ulid'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
 import type { InstallPluginInput } from '../../shared/plugins.ts'
@@ -10,6 +8,7 @@ import { AppError, invalid } from '../errors.ts'
 import type { PluginDeps } from './deps.ts'
 import { readPlugin } from './discover.ts'
 import { gateProblem, isInside } from './gates.ts'
+import type { Npm } from './npm.ts'
 import type { Roster } from './roster.ts'
 import type { Spec } from './specs.ts'
 import type { Installed, PluginStore } from './store.ts'
@@ -22,8 +21,8 @@ const NPM_TIMEOUT_MS = 300_000
 const NPM_INSTALL = 'install --ignore-scripts --allow-git=none --omit=dev --no-audit --no-fund --loglevel=error'
 
 /** Puts plugins into the home's `plugins/` and takes them out again. What is installed is not enabled by that. */
-export function createInstaller(deps: PluginDeps & { store: PluginStore; roster: Roster }) {
-  const { home, store, now } = deps
+export function createInstaller(deps: PluginDeps & { store: PluginStore; roster: Roster; npm: Npm }) {
+  const { home, store, npm, now } = deps
   const folder = join(home, 'plugins')
   let last: Promise<unknown> = Promise.resolve()
 
@@ -89,7 +88,10 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
 
   /** The package as npm has it, and the very version that it chose; npm itself checks its integrity. */
   async function pack(name: string, staging: string): Promise<{ bytes: Uint8Array; from: string }> {
-    const out = await npm(['pack', '--json', '--ignore-scripts', '--pack-destination', staging, '--', name], staging)
+    const out = await npm(['pack', '--json', '--ignore-scripts', '--pack-destination', staging, '--', name], {
+      cwd: staging,
+      timeoutMs: NPM_TIMEOUT_MS,
+    })
     const [packed] = JSON.parse(out) as { filename: string; name: string; version: string }[]
     const [file] = (await readdir(staging)).filter((entry) => entry.endsWith('.tgz'))
     if (!packed || !file) throw new AppError('bad_gateway', `npm gave no package for ${name}`)
@@ -114,28 +116,8 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
     await rm(join(content, '.npmrc'), { recursive: true, force: true })
     const text = await readFile(join(content, 'package.json'), 'utf8').catch(() => '{}')
     const { dependencies } = packageOf(text)
-    if (Object.keys(dependencies ?? {}).length > 0) await npm(NPM_INSTALL.split(' '), content)
-  }
-
-  async function npm(args: string[], cwd: string): Promise<string> {
-    const variables = Object.entries(deps.variables()).filter(([name]) =>
-      /^(PATH|HOME|LANG|TMPDIR|XDG_\w+|(https?|no)_proxy|NODE_EXTRA_CA_CERTS|npm_config_\w+)$/i.test(name)
-    )
-    try {
-      const { stdout } = await promisify(execFile)('npm', args, {
-        cwd,
-        env: Object.fromEntries(variables) as NodeJS.ProcessEnv,
-        timeout: NPM_TIMEOUT_MS,
-        maxBuffer: 16 * 1024 * 1024,
-      })
-      return stdout
-    } catch (error) {
-      const { code, stderr } = error as { code?: string; stderr?: string }
-      if (code === 'ENOENT') {
-        throw new AppError('unavailable', 'npm is not installed here. Install it, or install the plugin from a folder.')
-      }
-      const words = (stderr ?? String(error)).split('\n').filter((line) => /^npm (error|ERR!)/.test(line)).slice(0, 3)
-      throw new AppError('bad_gateway', `npm could not do this: ${words.join(' ') || String(error).slice(0, 300)}`)
+    if (Object.keys(dependencies ?? {}).length > 0) {
+      await npm(NPM_INSTALL.split(' '), { cwd: content, timeoutMs: NPM_TIMEOUT_MS })
     }
   }
 

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import {
   AcceptPluginInput,
+  BrowsePluginsQuery,
   EnablePluginInput,
   InstallPluginInput,
   PluginLogQuery,
@@ -49,6 +50,19 @@ export const pluginRoutes = (plugins: Plugins) =>
         errors: ['invalid_input', 'conflict', 'unprocessable', 'bad_gateway'],
       }),
       async (c) => c.json({ plugin: await plugins.install(c.var.caller, c.req.valid('json')) }, 201),
+    )
+    .get(
+      '/api/plugins/browse',
+      operation({
+        id: 'browsePlugins',
+        summary: "Plugins in npm's registry",
+        description: 'Packages with the keyword gatehouse-plugin, in the registry that npm is set up with.',
+        scope: 'admin',
+        query: BrowsePluginsQuery,
+        returns: '{packages}',
+        errors: ['invalid_input', 'unavailable', 'bad_gateway'],
+      }),
+      async (c) => c.json({ packages: await plugins.browse(c.var.caller, c.req.valid('query').q) }),
     )
     .get(
       '/api/plugins/doctor',

@@ -1,5 +1,6 @@
 import type {
   InstallPluginInput,
+  PackagedPlugin,
   Plugin,
   PluginCheck,
   PluginConfig,
@@ -11,6 +12,7 @@ import type {
 import { type Caller, can, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
+import { browse } from './browse.ts'
 import { createFirst } from './coming.ts'
 import type { PluginDeps } from './deps.ts'
 import { diagnose } from './doctor.ts'
@@ -18,6 +20,7 @@ import type { Gateway, GatewayListener } from './gateway.ts'
 import { createHooks } from './hooks.ts'
 import { createInbound } from './inbound.ts'
 import { createInstaller } from './install.ts'
+import { createNpm } from './npm.ts'
 import type { PluginCommand } from './kinds/command.ts'
 import type { Given, UsedKind } from './kinds/kinds.ts'
 import { createRoster } from './roster.ts'
@@ -36,7 +39,8 @@ export async function createPlugins(deps: PluginDeps) {
   const { audit, now } = deps
   const store = createPluginStore(deps)
   const roster = await createRoster({ ...deps, store })
-  const installer = createInstaller({ ...deps, store, roster })
+  const npm = createNpm(deps.variables)
+  const installer = createInstaller({ ...deps, store, roster, npm })
   deps.onConfig(() => {
     roster.refresh().catch((error: unknown) =>
       deps.log.error('plugins.refresh_failed', 'Changed settings did not reach the plugins', { error: String(error) })
@@ -231,6 +235,12 @@ export async function createPlugins(deps: PluginDeps) {
         endSamples()
         endLines()
       }
+    },
+
+    /** Plugins that could be installed from npm. */
+    async browse(caller: Caller, words: string): Promise<PackagedPlugin[]> {
+      demand(caller, 'admin')
+      return await browse(words, { npm, cwd: deps.home, stored: await store.list() })
     },
 
     async install(caller: Caller, input: InstallPluginInput): Promise<PluginDetail> {

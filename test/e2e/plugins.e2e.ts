@@ -243,6 +243,32 @@ test('what a restricted plugin tries beyond its permissions is shown as refused'
   await expect(page.getByRole('list', { name: 'Incidents' })).toContainText('ried to reach evil.example:443: refused')
 })
 
+test('plugins are looked for in npm, and what npm can not do is said', async () => {
+  const found = {
+    name: '@example/gatehouse-weather',
+    version: '1.2.3',
+    description: 'Tells the <b>weather</b>',
+    publisher: 'ada',
+    published_at: 1_790_000_000,
+    homepage: 'javascript:alert(1)',
+    installed: null,
+  }
+  await page.route(/api.plugins.browse/, (route) => route.fulfill({ json: { packages: [found] } }))
+  await page.goto('/plugins?tab=browse')
+  const list = page.getByRole('list', { name: 'Plugins in npm' })
+  await expect(list).toContainText('Tells the <b>weather</b>')
+  await expect(list.getByRole('link')).toHaveCount(0)
+  await page.getByRole('searchbox', { name: 'Search npm for plugins' }).fill('weather')
+  await expect(page).toHaveURL(/q=weather/)
+  await page.route(
+    '**/api/plugins/install',
+    (route) => route.fulfill({ status: 502, json: { error: 'npm could not do this: not found', code: 'bad_gateway' } }),
+  )
+  await page.getByRole('button', { name: 'Install @example/gatehouse-weather 1.2.3' }).click()
+  await expect(page.getByText('npm could not do this')).toBeVisible()
+  await page.unrouteAll()
+})
+
 test('a plugin is uninstalled only after a yes', async () => {
   await page.goto('/plugins/capable')
   const ask = async () => {

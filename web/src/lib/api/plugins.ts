@@ -1,5 +1,6 @@
 import type {
   InstallPluginInput,
+  PackagedPlugin,
   Plugin,
   PluginCheck,
   PluginConfig,
@@ -21,6 +22,14 @@ export const plugins = (fetch?: Fetch) => {
     list: async () => (await client.get<{ plugins: Plugin[] }>('/api/plugins')).plugins,
     get: (name: string) => one(client.get(at(name))),
     reload: async () => (await client.post<{ plugins: Plugin[] }>('/api/plugins/reload')).plugins,
+    /** In npm's registry. */
+    browse: async (q: string, signal?: AbortSignal) =>
+      (await client.get<{ packages: PackagedPlugin[] }>('/api/plugins/browse', {
+        query: { q },
+        timeout: 60_000,
+        signal,
+      }))
+        .packages,
     install: (input: InstallPluginInput) => one(client.post('/api/plugins/install', input, SLOW)),
     uninstall: (name: string) => client.delete(at(name)),
     accept: (name: string, surface_hash: string) => one(client.post(at(name, '/accept'), { surface_hash })),
