@@ -82,8 +82,8 @@ const queue = suites.flatMap((suite) =>
   (suite.apart ? suite.files.map((file) => [file]) : [suite.files]).map((files) => ({ suite, files }))
 )
 const left = new Map(suites.map((suite) => [suite, queue.filter((task) => task.suite === suite).length]))
-// One more than there are cores, for tests wait a lot; not many more, for they have deadlines.
-const lanes = Math.min(availableParallelism() + 1, 4)
+// Two more than there are cores, for tests wait a lot; not many more, for they have deadlines.
+const lanes = Math.min(availableParallelism() + 2, 6)
 await Promise.all(Array.from({ length: lanes }, async () => {
   for (let task = queue.shift(); task; task = queue.shift()) {
     await run(task.suite, task.files)
