@@ -137,7 +137,8 @@ describe('hooks of plugins', { timeout: 240_000 }, () => {
       assert.deepEqual((await results(app, how)).map(({ ok, result }) => [ok, result]), [[true, `did ${how}`]])
     }
     const messages = (await app.get()).incidents.map(({ message }) => message).join('\n')
-    assert.match(messages, /did not answer within 1 s/)
+    // Its own clock, or ours.
+    assert.match(messages, /did not answer within 1 s|out of time/)
     assert.match(messages, /confused/)
     assert.match(messages, /makes no sense: must be text/)
   })
