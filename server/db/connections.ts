@@ -2,6 +2,7 @@ import BlockingDatabase from 'libsql'
 import ThreadedDatabase from 'libsql/promise'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Result } from './engine.ts'
+import { Pace } from './pace.ts'
 import { sqlError } from './sql-error.ts'
 import { readable, type Row, type SqlValue } from './values.ts'
 
@@ -21,34 +22,6 @@ const CACHED_STATEMENTS = 200
 const ROW_BUDGET = 4
 
 type Cached<S> = { statement: S; pace: Pace }
-
-/**
- * Whether a statement is let onto the event loop. One that took long goes to another thread for a while, and for
- * longer each time. A single stall may have been the machine's, and a hop to a thread holds the write lock for longer
- * than most statements run, so it takes two in a row, or one that nobody could miss.
- */
-class Pace {
-  #scans: boolean
-  #until = 0
-  #pause = 5000
-  #last = 0
-
-  constructor(scans: boolean) {
-    this.#scans = scans
-  }
-
-  get slow(): boolean {
-    return this.#scans || (this.#until > 0 && performance.now() < this.#until)
-  }
-
-  took(ms: number): void {
-    if (ms > 100 || (ms > 4 && this.#last > 4)) {
-      this.#pause = Math.min(this.#pause * 2, 600_000)
-      this.#until = performance.now() + this.#pause
-    }
-    this.#last = ms
-  }
-}
 
 /** Least recently used statements of one connection. They are freed with garbage, so the loop gets a turn now and then. */
 class StatementCache<S> {
@@ -103,11 +76,8 @@ export class QuickReader {
     }
     try {
       entry ??= this.#prepare(sql)
-      if (entry.pace.slow) return undefined
-      const start = performance.now()
-      const rows = readable(entry.statement.all(args))
-      entry.pace.took(performance.now() - start)
-      return rows
+      const { statement, pace } = entry
+      return pace.slow ? undefined : pace.run(() => readable(statement.all(args)))
     } catch (error) {
       this.#cache.drop(sql)
       throw sqlError(error)
@@ -170,18 +140,19 @@ export class Connection {
 
   /** Runs any statement; short writes on the event loop, those that proved slow in another thread. */
   async execute(sql: string, args: Bound): Promise<Result> {
-    return this.#using(sql, async (entry) => {
-      if (entry.statement.reader) {
-        const rows = entry.pace.slow ? await stepAll(entry.statement, args) : rowsNow(entry, args)
+    return this.#using(sql, async ({ statement, pace }) => {
+      if (statement.reader) {
+        // Right here when it is short: a hop to another thread would hold the write lock far longer.
+        const rows = pace.slow
+          ? await stepAll(statement, args)
+          : pace.run(() => readable([...iterateNow(statement, args)]))
         return { rows, changes: rows.length, lastInsertRowid: 0n }
       }
-      if (!entry.pace.slow) {
-        const start = performance.now()
-        const info = entry.statement.run(args)
-        entry.pace.took(performance.now() - start)
+      if (!pace.slow) {
+        const info = pace.run(() => statement.run(args))
         return { rows: [], changes: info.changes, lastInsertRowid: BigInt(info.lastInsertRowid) }
       }
-      await stepAll(entry.statement, args)
+      await stepAll(statement, args)
       const [info] = await this.read('select changes() as changes, last_insert_rowid() as id', [])
       return { rows: [], changes: Number(info?.changes), lastInsertRowid: BigInt(info?.id as number) }
     })
@@ -241,14 +212,6 @@ const reset = (explain: AnyStatement) => void explain.get([])
 
 /** Whether a step of a query plan reads a whole table, sorts or recurses. */
 const isScan = ({ detail }: RawRow): boolean => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail))
-
-/** Rows of a short statement, right on the event loop: a hop to another thread would hold the write lock far longer. */
-function rowsNow({ statement, pace }: Cached<ThreadedStatement>, args: Bound): Row[] {
-  const start = performance.now()
-  const rows = readable([...iterateNow(statement, args)])
-  pace.took(performance.now() - start)
-  return rows
-}
 
 type IterateNow = (this: AnyStatement, args: Bound) => Iterable<RawRow>
 let blockingIterate: IterateNow | undefined
