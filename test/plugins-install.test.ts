@@ -143,4 +143,16 @@ describe('a plugin that is hostile before it is accepted', { timeout: 120_000 },
     assert.deepEqual(await readdir(join(app.home, 'plugins')), ['capable'])
     await app.json('/api/plugins/capable', { method: 'DELETE' })
   })
+
+  it('is not gone for a moment while another of its name is put in its place', async () => {
+    const source = await writePlugin(join(folder, 'newer'))
+    await install({ folder: source }, 201)
+    let over = false
+    const looking = (async () => {
+      while (!over) await app.json('/api/plugins/capable')
+    })()
+    const installing = Promise.all(Array.from({ length: 8 }, () => install({ folder: source }, 201)))
+    await Promise.all([looking, installing.finally(() => (over = true))])
+    await app.json('/api/plugins/capable', { method: 'DELETE' })
+  })
 })

@@ -48,7 +48,7 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
       if (refused) throw new AppError('unprocessable', `This plugin is not installed: ${refused}`)
       await checkRoom(id)
       const installed: Installed = { ...source, kind: given[0]!, at: now() }
-      await putInPlace(content, join(folder, id), staging)
+      await deps.roster.unseen(() => putInPlace(content, join(folder, id), staging))
       await store.change(id, { installed }, now())
       return { id, ...installed }
     } finally {

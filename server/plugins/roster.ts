@@ -246,6 +246,9 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
     /** Only looks, so that a list shows what is there. */
     look: (): Promise<void> => inTurn(read),
 
+    /** Does it while nobody looks: what is moved is not gone for a moment, nor stopped for that. */
+    unseen: inTurn,
+
     /** Forgets failures and starts it anew. */
     restart: (name: string): Promise<void> =>
       inTurn(async () => {
