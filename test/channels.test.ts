@@ -651,6 +651,32 @@ describe('the outbox', () => {
     )
   })
 
+  it('gives a dead letter three days more when it is sent again', async () => {
+    const { app, chat } = await begin()
+    const dead = () => app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=dead')
+    chat.turn('backoff')
+    await chat.say('one')
+    await until(() => app.json<{ entries: OutboxEntry[] }>('/api/outbox'), ({ entries }) => entries.length === 1)
+    await app.database.run('update channel_outbox set created_at = created_at - 4 * 86400000')
+    chat.turn('ready')
+    const [entry] = (await until(dead, ({ entries }) => entries.length === 1)).entries
+    assert.match(entry!.error!, /three days/)
+    const again = await app.json<OutboxEntry>(`/api/outbox/${entry!.id}/send`, { json: {} })
+    assert.equal(again.created_at, entry!.created_at)
+    await answered(chat, 1)
+    assert.deepEqual(chat.texts(), ['one'])
+  })
+
+  it('sends what waits also when the clock was set back', async () => {
+    const { app, chat } = await begin()
+    chat.turn('backoff')
+    await chat.say('one')
+    await until(() => app.json<{ entries: OutboxEntry[] }>('/api/outbox'), ({ entries }) => entries.length === 1)
+    await app.database.run('update channel_outbox set next_at = next_at + 86400000')
+    chat.turn('ready')
+    await answered(chat, 1)
+  })
+
   it('takes a message of the owner', async () => {
     const { app, chat } = await begin()
     await app.json('/api/channels/telegram/messages', { json: { chat_id: '42', text: 'Backup done' }, status: 202 })

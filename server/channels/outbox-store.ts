@@ -109,10 +109,12 @@ export function createOutboxStore(database: Db, now: () => number) {
       return result.numUpdatedRows > 0n
     },
 
-    /** Puts a dead letter, or a discarded one, back at its place. */
+    /** Puts a dead letter, or a discarded one, back at its place, with as much time as a new one has. */
     revive: async (id: string): Promise<boolean> => {
-      const result = await db.updateTable('channel_outbox').set({ state: 'waiting', attempts: 0, next_at: now() })
-        .where('id', '=', id).where('state', 'in', ['dead', 'discarded']).executeTakeFirst()
+      const at = now()
+      const again = { state: 'waiting' as const, attempts: 0, created_at: at, next_at: at }
+      const result = await db.updateTable('channel_outbox').set(again).where('id', '=', id)
+        .where('state', 'in', ['dead', 'discarded']).executeTakeFirst()
       return result.numUpdatedRows > 0n
     },
 

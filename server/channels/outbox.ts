@@ -85,7 +85,8 @@ export function createOutbox(deps: {
       const row = await store.next(channel, chatId)
       if (!row) return
       const wait = row.next_at - now()
-      if (wait > 0) {
+      // Nothing is put off for longer; then the clock was set back.
+      if (wait > 0 && wait <= LONGEST_WAIT_MS) {
         clearTimeout(timers.get(lane))
         timers.set(lane, setTimeout(() => (timers.delete(lane), kick(channel, chatId)), Math.min(wait, LAST_RETRY_MS)))
         return

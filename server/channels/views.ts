@@ -1,3 +1,4 @@
+import { decodeTime } from 'ulid'
 import type {
   Channel,
   ChannelGroup,
@@ -117,7 +118,8 @@ export const toEntry = (row: OutRow): OutboxEntry => ({
   message_id: row.message_id,
   session_id: row.session_id,
   turn_id: row.turn_id,
-  created_at: row.created_at / 1000,
+  // What is sent again has three days anew, by the time in its row.
+  created_at: decodeTime(row.id) / 1000,
   next_at: row.next_at / 1000,
   sent_at: row.sent_at === null ? null : row.sent_at / 1000,
 })
