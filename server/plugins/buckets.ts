@@ -4,12 +4,14 @@ export type Buckets = {
   take(key: string): number
 }
 
-/** Token buckets that refill at a rate; the oldest of more than `maxKeys` are forgotten. */
-export function createBuckets({ perSecond, burstSeconds, now, maxKeys = 10_000 }: {
+/**
+ * Token buckets that refill at a rate, whatever is done to the clock of the day; the oldest of more than `maxKeys` are
+ * forgotten.
+ */
+export function createBuckets({ perSecond, burstSeconds, maxKeys = 10_000 }: {
   perSecond: () => number
   /** How much may come at once, in seconds of the rate. */
   burstSeconds: number
-  now: () => number
   maxKeys?: number
 }): Buckets {
   const buckets = new Map<string, { left: number; at: number }>()
@@ -17,10 +19,11 @@ export function createBuckets({ perSecond, burstSeconds, now, maxKeys = 10_000 }
     take(key) {
       const rate = perSecond()
       const burst = Math.max(1, rate * burstSeconds)
-      const before = buckets.get(key) ?? { left: burst, at: now() }
-      const left = Math.min(burst, before.left + (now() - before.at) / 1000 * rate)
+      const now = performance.now()
+      const before = buckets.get(key) ?? { left: burst, at: now }
+      const left = Math.min(burst, before.left + (now - before.at) / 1000 * rate)
       buckets.delete(key)
-      buckets.set(key, { left: left < 1 ? left : left - 1, at: now() })
+      buckets.set(key, { left: left < 1 ? left : left - 1, at: now })
       if (buckets.size > maxKeys) buckets.delete(buckets.keys().next().value!)
       return left < 1 ? (1 - left) / rate : 0
     },

@@ -44,19 +44,18 @@ export type InboundRequests = ReturnType<typeof createInbound>
  * Requests for the routes of plugins. Which there are is read from the manifests that the owner accepted, so that a
  * sender is told to come again while the plugin is being started. Nothing tells a stranger what is installed.
  */
-export function createInbound({ roster, settings, ownToken, log, now }: {
+export function createInbound({ roster, settings, ownToken, log }: {
   roster: Pick<Roster, 'specs' | 'unitOf' | 'isKnown' | 'journalOf'>
   settings: () => PluginSettings
   /** GATEHOUSE_TOKEN, which no plugin may be handed by mistake. */
   ownToken: () => string | undefined
   log: (path: string, remote: string) => void
-  now: () => number
 }) {
   const perSecond = () => settings().requests_per_second
-  const ofPlugin = createBuckets({ perSecond, burstSeconds: 4, now })
+  const ofPlugin = createBuckets({ perSecond, burstSeconds: 4 })
   // One sender alone can't use up what a plugin takes.
-  const ofSender = createBuckets({ perSecond: () => perSecond() / 2, burstSeconds: 4, now })
-  const lines = createBuckets({ perSecond: () => 1, burstSeconds: 5, now })
+  const ofSender = createBuckets({ perSecond: () => perSecond() / 2, burstSeconds: 4 })
+  const lines = createBuckets({ perSecond: () => 1, burstSeconds: 5 })
   const running = new Map<string, number>()
 
   /** What the manifests say of a path, for any method. */

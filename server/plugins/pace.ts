@@ -11,21 +11,23 @@ export type Pace = {
   spend(bytes: number): number | 'flood'
 }
 
-/** A token bucket: a plugin that sends more than it may is read more slowly, so that its own pipe holds it. */
+/**
+ * A token bucket: a plugin that sends more than it may is read more slowly, so that its own pipe holds it. Not by the
+ * clock of the day: one that is set back would hold every plugin for as long.
+ */
 export function createPace(options: {
   perSecond: () => number
   holdMs: () => number
-  now: () => number
 }): Pace {
   const burst = () => options.perSecond() * BURST_SECONDS
   let credit = burst()
-  let last = options.now()
+  let last = performance.now()
   /** Since when it has been held again and again; 0 when it has not. */
   let heldSince = 0
 
   return {
     spend(bytes) {
-      const now = options.now()
+      const now = performance.now()
       credit = Math.min(burst(), credit + (now - last) / 1000 * options.perSecond())
       last = now
       if (credit > burst() / 2) heldSince = 0

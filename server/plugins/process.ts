@@ -47,7 +47,6 @@ export type PluginProcess = {
 /** One child that speaks the protocol: stdout is read line by line, stdin written beside it, stderr is its log. */
 export function createProcess(child: Child, options: {
   pace: Pace
-  now: () => number
   holdMs: () => number
   receive: (event: FromPlugin) => Received
   onLog: (text: string) => void
@@ -56,14 +55,14 @@ export function createProcess(child: Child, options: {
   /** Ends what left the process group. */
   sweep: () => Promise<void>
 }): PluginProcess {
-  const { pace, now, receive, onDropped } = options
+  const { pace, receive, onDropped } = options
   let reason: string | undefined
   let held = false
   let gone = false
 
-  const writer = createWriter({ child, now, onBroken: () => {} }) // Its end is told by `exited`.
+  const writer = createWriter({ child, onBroken: () => {} }) // Its end is told by `exited`.
   const watch = setInterval(() => {
-    if (writer.stuckFor(now()) > options.holdMs()) cut(`took no input for ${Math.round(options.holdMs() / 1000)} s`)
+    if (writer.stuckFor() > options.holdMs()) cut(`took no input for ${Math.round(options.holdMs() / 1000)} s`)
   }, 1000)
   unref(watch)
 

@@ -52,7 +52,6 @@ export async function createPlugins(deps: PluginDeps) {
     settings: roster.settings,
     ownToken: () => deps.variables().GATEHOUSE_TOKEN,
     log: (path, remote) => deps.log.info('plugins.no_route', 'Nothing answers there', { path, remote }),
-    now,
   })
 
   const hooks = createHooks({ roster, settings: roster.settings, bus: deps.bus, now })

@@ -42,9 +42,8 @@ export async function startProgram(spec: Spec, deps: {
   /** Ends what a program with this mark left behind. */
   sweep: (mark: string) => Promise<void>
   sentinel: Sentinel
-  now: () => number
 }): Promise<Started> {
-  const { home, journal, settings, resolved, now } = deps
+  const { home, journal, settings, resolved } = deps
   const { manifest, folder } = spec
   Object.values(resolved.secrets).forEach(journal.hide)
   const data = dataFolder(home, spec.name)
@@ -88,9 +87,7 @@ export async function startProgram(spec: Spec, deps: {
     pace: createPace({
       perSecond: () => settings().messages_per_second,
       holdMs: () => settings().hold_seconds * 1000,
-      now,
     }),
-    now,
     holdMs: () => settings().hold_seconds * 1000,
     receive: deps.receive,
     onLog: (text) => journal.line('info', text),

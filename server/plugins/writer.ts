@@ -12,15 +12,14 @@ export type Writer = {
   /** Resolves with true when there is room again, with false after `ms`. */
   room(ms: number): Promise<boolean>
   /** How long the write that is under way has waited; milliseconds. */
-  stuckFor(now: number): number
+  stuckFor(): number
   /** Nothing more is written. */
   close(): void
 }
 
 /** Writes beside the reading, never in its way. What has gathered goes in one write. */
-export function createWriter({ child, now, onBroken }: {
+export function createWriter({ child, onBroken }: {
   child: Pick<Child, 'write'>
-  now: () => number
   onBroken: (error: unknown) => void
 }): Writer {
   const encoder = new TextEncoder()
@@ -46,7 +45,7 @@ export function createWriter({ child, now, onBroken }: {
         const size = bytes
         queue = []
         bytes = 0
-        since = now()
+        since = performance.now()
         wake(true)
         await child.write(batch.length === 1 ? batch[0]! : joined(batch, size))
       }
@@ -82,7 +81,7 @@ export function createWriter({ child, now, onBroken }: {
         waiting.add(done)
       })
     },
-    stuckFor: (at) => since === 0 ? 0 : at - since,
+    stuckFor: () => since === 0 ? 0 : performance.now() - since,
     close() {
       closed = true
       queue = []

@@ -68,13 +68,12 @@ async function host(program?: string) {
     journal,
     now: Date.now,
     open: async (receive) => {
-      const pace = createPace({ perSecond: () => 200, holdMs: () => 20_000, now: Date.now })
+      const pace = createPace({ perSecond: () => 200, holdMs: () => 20_000 })
       const child = await start(program)
       const holdMs = () => 20_000
       return {
         process: createProcess(child, {
           pace,
-          now: Date.now,
           holdMs,
           receive,
           onLog: quiet,
