@@ -1,40 +1,49 @@
 import assert from 'node:assert/strict'
-import process from 'node:process'
 import { it } from 'node:test'
 import { Pace } from './pace.ts'
 
-/** Keeps the processor busy for 60 ms. */
-function work(): void {
-  const begun = process.cpuUsage()
-  for (let spent = 0; spent < 60_000;) {
-    const { user, system } = process.cpuUsage(begun)
-    spent = user + system
+/** A pace, and statements that take so many milliseconds: at work, or waiting for the machine or its disk. */
+function begin({ scans = false } = {}) {
+  let clock = 0
+  let cpu = 0
+  return {
+    pace: new Pace(scans, { clock: () => clock, cpu: () => cpu }),
+    works: (ms: number) => () => {
+      clock += ms
+      cpu += ms
+    },
+    waits: (ms: number) => () => void (clock += ms),
   }
 }
 
-/** Stands still, as a statement does when the machine has no time for it. */
-const stall = () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60)
-
-it('a statement that works for long twice in a row leaves the event loop', () => {
-  const pace = new Pace(false)
-  pace.run(work)
+it('a statement that works for long twice in a row leaves the event loop, and comes back after a while', () => {
+  const { pace, works, waits } = begin()
+  pace.run(works(60))
   assert.equal(pace.slow, false)
-  pace.run(work)
+  pace.run(works(60))
   assert.equal(pace.slow, true)
+  waits(600_000)()
+  assert.equal(pace.slow, false)
 })
 
 it('a statement that was quick in between stays', () => {
-  const pace = new Pace(false)
-  for (const statement of [work, () => {}, work]) pace.run(statement)
+  const { pace, works } = begin()
+  for (const ms of [60, 1, 60]) pace.run(works(ms))
   assert.equal(pace.slow, false)
 })
 
-it('a statement that the machine keeps waiting stays on the event loop', () => {
-  const pace = new Pace(false)
-  for (let i = 0; i < 5; i++) pace.run(stall)
+it('a statement that a loaded machine keeps waiting stays on the event loop', () => {
+  const { pace, waits } = begin()
+  for (let i = 0; i < 5; i++) pace.run(waits(60))
   assert.equal(pace.slow, false)
+})
+
+it('a statement that is stuck leaves it, whatever it waits for', () => {
+  const { pace, waits } = begin()
+  for (let i = 0; i < 2; i++) pace.run(waits(150))
+  assert.equal(pace.slow, true)
 })
 
 it('a statement whose plan scans never gets onto the event loop', () => {
-  assert.equal(new Pace(true).slow, true)
+  assert.equal(begin({ scans: true }).pace.slow, true)
 })
