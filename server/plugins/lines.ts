@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer'
+
 const LF = 10
 
 /** What a piece of output completed: lines without their ends; undefined stands for one that was too long. */
@@ -25,7 +27,7 @@ export function createLineSplitter(max: number): LineSplitter {
 
   function take(last: Uint8Array): string | undefined {
     const tooLong = dropping || size + last.length > max
-    const bytes = tooLong ? undefined : parts.length === 0 ? last : joined([...parts, last], size + last.length)
+    const bytes = tooLong ? undefined : parts.length === 0 ? last : Buffer.concat([...parts, last], size + last.length)
     forget()
     dropping = false
     if (!bytes) return undefined
@@ -62,14 +64,4 @@ export function createLineSplitter(max: number): LineSplitter {
     },
     end: () => parts.length > 0 ? take(new Uint8Array()) : undefined,
   }
-}
-
-function joined(parts: Uint8Array[], size: number): Uint8Array {
-  const all = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
 }

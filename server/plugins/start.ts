@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ulid } from 'ulid'
 import { CHANNEL_DEFAULTS } from '../../shared/channels.ts'
-import type { CapabilityCommand, FromPlugin } from '../../shared/plugin-protocol.ts'
+import { type CapabilityCommand, type FromPlugin, PLUGIN_PROTOCOL } from '../../shared/plugin-protocol.ts'
 import type { PluginSettings } from '../../shared/plugin-settings.ts'
 import type { Orphans } from '../runtime/orphans.ts'
 import type { Runtime } from '../runtime/port.ts'
@@ -15,11 +15,11 @@ import { createPace } from './pace.ts'
 import { createProcess, type PluginProcess, type Received } from './process.ts'
 import type { Resolved } from './settings.ts'
 import type { Spec } from './specs.ts'
-import { configureMessage } from './unit.ts'
 
 /** A process that was started, and what is looked at while it runs. */
 export type Started = {
   process: PluginProcess
+  /** The first message to one that speaks our extension. */
   configure?: CapabilityCommand
   /** Tells what its runtime refused since the last time. */
   readDenials: () => Promise<void>
@@ -105,14 +105,17 @@ export async function startProgram(spec: Spec, deps: {
   })
   return {
     process,
-    ...(manifest?.protocol === 'gatehouse.v1'
+    ...(manifest?.protocol === PLUGIN_PROTOCOL
       ? {
-        configure: configureMessage(manifest, {
+        configure: {
+          type: 'configure',
+          protocol: PLUGIN_PROTOCOL,
+          plugin: { id: manifest.id, name: manifest.name, version: manifest.version },
           ...resolved,
           data_dir: data,
           public_url: deps.publicUrl,
           max_file_bytes: spec.channel?.max_media_bytes ?? CHANNEL_DEFAULTS.max_media_bytes,
-        }),
+        },
       }
       : {}),
     readDenials: async () => await denials?.read(),

@@ -1,21 +1,16 @@
 import { ulid } from 'ulid'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
-import {
-  type CapabilityCommand,
-  type FromPlugin,
-  PLUGIN_PROTOCOL,
-  type ToPlugin,
-} from '../../shared/plugin-protocol.ts'
+import type { CapabilityCommand, FromPlugin, ToPlugin } from '../../shared/plugin-protocol.ts'
 import type { PluginSettings } from '../../shared/plugin-settings.ts'
 import { createCalls } from './calls.ts'
 import { createCapabilities, type Registration } from './capabilities.ts'
 import { createDemand } from './demand.ts'
-import { createEventQueue, type EventQueue } from './event-queue.ts'
-import { type Gateway, GatewayError, type GatewayNews, type Ready, type Status } from './gateway.ts'
+import { type Gateway, GatewayError, type GatewayNews } from './gateway.ts'
 import type { Journal } from './journal.ts'
-import { presentable } from './presentable.ts'
 import type { PluginProcess, Received } from './process.ts'
+import { createReceiver } from './receiver.ts'
 import { createRequests } from './requests.ts'
+import { createRun, type Run } from './run.ts'
 import type { StateEvent } from './state.ts'
 import { createSupervisor, type RestartPolicy } from './supervisor.ts'
 
@@ -24,12 +19,6 @@ const ROOM_MS = 2000
 
 /** After the last registration, until all are kept. */
 const KEEP_MS = 500
-
-/** Milliseconds between tries to keep what a plugin said. */
-const RETRY_MS = [100, 1000, 3000]
-
-/** One process of the plugin, and what it said that waits to be handled. */
-type Run = { process: PluginProcess | undefined; queue: EventQueue<GatewayNews | StateEvent>; failed: boolean }
 
 export type Unit = ReturnType<typeof createUnit>
 
@@ -62,9 +51,6 @@ export function createUnit(deps: {
   const runs = new Set<Run>()
   const requests = createRequests()
   const pings = createRequests()
-  let ready: Ready | undefined
-  let status: Status | undefined
-  let connected: boolean | undefined
   let keeping: ReturnType<typeof setTimeout> | undefined
 
   const gone = () => new GatewayError('gone', `The plugin ${name} is not running`, { sent: false })
@@ -75,13 +61,19 @@ export function createUnit(deps: {
     policy: deps.policy,
     now: deps.now,
     async open() {
-      const run = createRun()
-      const { process, configure } = await deps.open((event) => receive(event, run))
+      const run = createRun({
+        onNews: (event) => deps.onEvent(gateway, event),
+        state: deps.state,
+        reply: post,
+        onProblem: (message) => journal.incident('error', message),
+      })
+      const { process, configure } = await deps.open((event) => receiver.receive(event, run))
       run.process = process
+      runs.add(run)
       if (configure) process.post(configure, { must: true })
       void process.ended.then(async () => {
         lost()
-        await run.queue.idle()
+        await run.idle()
         runs.delete(run)
       })
       return process
@@ -147,30 +139,16 @@ export function createUnit(deps: {
     onProblem: (message) => journal.incident('refused', message),
   })
 
-  /**
-   * What one process says that has to be kept, strictly one after the other: its store also changes only after the
-   * messages before it are safe. When one can't be kept, nothing after it is, and the process ends, so that it can
-   * say all of it again.
-   */
-  function createRun(): Run {
-    const run: Run = {
-      process: undefined,
-      queue: createEventQueue(async (event) => {
-        if (run.failed) return
-        try {
-          if (isState(event)) post(await deps.state(event), run.process)
-          else await insisting(() => deps.onEvent(gateway, event))
-        } catch (error) {
-          run.failed = true
-          journal.incident('error', `${event.type} could not be kept: ${(error as Error).message}`)
-          run.process?.cut(`said something that could not be kept (${event.type})`)
-        }
-      }),
-      failed: false,
-    }
-    runs.add(run)
-    return run
-  }
+  const receiver = createReceiver({
+    journal,
+    requests,
+    pings,
+    calls,
+    capabilities,
+    supervisor,
+    counters,
+    onStatus: changed,
+  })
 
   /** The process ended; what it said before is in its queue. */
   function lost(): void {
@@ -178,85 +156,10 @@ export function createUnit(deps: {
     requests.failAll(error)
     pings.failAll(error)
     calls.failAll(error)
-    ready = undefined
-    status = undefined
-    connected = undefined
+    receiver.forget()
     clearTimeout(keeping)
     if (keeping !== undefined) keepNow()
     capabilities.ended(deps.isOnDemand())
-  }
-
-  function dropped(problem: string): Received {
-    counters.dropped++
-    journal.incident('dropped', problem)
-    return { paced: true }
-  }
-
-  const later = (event: GatewayNews | StateEvent, { queue }: Run): Received => ({
-    paced: true,
-    wait: queue.push(event),
-  })
-
-  function receive(said: FromPlugin, run: Run): Received {
-    counters.events++
-    const event = presentable(said, journal.redact)
-    switch (event.type) {
-      case 'command_ok':
-      case 'command_error': {
-        const outcome = event.type === 'command_ok'
-          ? event.message_id === undefined ? {} : { message_id: event.message_id }
-          : new GatewayError(event.code, event.message, { retry_after_ms: event.retry_after_ms })
-        const how = requests.settle(event.request_id, outcome)
-        if (how === 'settled') return { paced: false }
-        return how === 'late' ? later(event, run) : dropped(`${event.type} for a request_id that was not asked`)
-      }
-      case 'pong':
-        connected = event.connected
-        if (pings.settle(event.request_id, {}) === 'unknown') return dropped('pong for a request_id that was not asked')
-        return { paced: false }
-      case 'ready':
-        return greeted(event)
-      case 'error':
-        journal.incident('error', `${event.code}: ${event.message}`)
-        if (event.fatal) supervisor.leaving(`${event.code}: ${event.message}`, true)
-        return later(event, run)
-      case 'shutdown':
-        journal.line('info', `ends: ${event.reason}`)
-        supervisor.leaving(event.reason, false)
-        return later(event, run)
-      case 'status': {
-        const { type: _, ...rest } = event
-        const isNews = JSON.stringify(rest) !== JSON.stringify(status)
-        status = rest
-        connected = event.connected
-        if (isNews) changed()
-        return { paced: true }
-      }
-      case 'register':
-        capabilities.register(event)
-        return { paced: true }
-      case 'unregister':
-        capabilities.unregister(event.handle)
-        return { paced: true }
-      case 'result':
-      case 'failed':
-      case 'chunk':
-        return calls.answer(event) ? { paced: false } : { paced: true } // A cancelled call may still be answered.
-      case 'log':
-        journal.line(event.level, event.fields ? `${event.message} ${JSON.stringify(event.fields)}` : event.message)
-        return { paced: true }
-      default:
-        return later(event, run)
-    }
-  }
-
-  function greeted({ type: _, ...about }: Extract<FromPlugin, { type: 'ready' }>): Received {
-    ready = about
-    if (!/^v?1(?!\d)/.test(about.version)) {
-      journal.incident('error', `it speaks version ${about.version} of the protocol, and this server v1alpha1`)
-    }
-    if (supervisor.ready()) journal.line('info', `ready: ${about.gateway} (${about.version})`)
-    return { paced: true }
   }
 
   const gateway: Gateway = {
@@ -268,10 +171,10 @@ export function createUnit(deps: {
       return supervisor.state
     },
     get ready() {
-      return ready
+      return receiver.about.ready
     },
     get status() {
-      return status
+      return receiver.about.status
     },
     get problem() {
       return supervisor.problem
@@ -310,40 +213,12 @@ export function createUnit(deps: {
     counters,
     capabilities,
     get connected() {
-      return connected
+      return receiver.about.connected
     },
     /** When all that it said so far has been handled. */
     async idle(): Promise<void> {
-      await Promise.all([...runs].map(({ queue }) => queue.idle()))
+      await Promise.all([...runs].map((run) => run.idle()))
     },
   }
   return unit
 }
-
-/** A disk that is full for a moment is no reason to lose a message. */
-async function insisting(work: () => Promise<void>): Promise<void> {
-  for (const wait of RETRY_MS) {
-    try {
-      return await work()
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, wait))
-    }
-  }
-  await work()
-}
-
-/** The first message to a plugin that speaks our extension. */
-export const configureMessage = (manifest: Manifest, given: {
-  config: Record<string, unknown>
-  secrets: Record<string, string>
-  data_dir: string | null
-  public_url: string | null
-  max_file_bytes: number
-}): CapabilityCommand => ({
-  type: 'configure',
-  protocol: PLUGIN_PROTOCOL,
-  plugin: { id: manifest.id, name: manifest.name, version: manifest.version },
-  ...given,
-})
-
-const isState = (event: { type: string }): event is StateEvent => event.type.startsWith('state_')

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { Child } from '../runtime/port.ts'
 
 /** Lines that may wait for a plugin to read, and their bytes. */
@@ -47,7 +48,7 @@ export function createWriter({ child, onBroken }: {
         bytes = 0
         since = performance.now()
         wake(true)
-        await child.write(batch.length === 1 ? batch[0]! : joined(batch, size))
+        await child.write(batch.length === 1 ? batch[0]! : Buffer.concat(batch, size))
       }
     } catch (error) {
       closed = true
@@ -89,14 +90,4 @@ export function createWriter({ child, onBroken }: {
       wake(false)
     },
   }
-}
-
-function joined(parts: Uint8Array[], size: number): Uint8Array {
-  const all = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
 }
