@@ -333,6 +333,7 @@ export async function createApp(deps: Deps) {
     outbound,
     variables: config.variables,
     config: settings,
+    configFile: config,
     onConfig: (listener) =>
       config.onChange((_, __, sections) => {
         if (sections.some((name) => ['plugins', 'channels', 'gateways', 'server'].includes(name))) listener()

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, afterEach, describe, it } from 'node:test'
+import { parse } from 'yaml'
 import { scripted } from '../server/models/providers/scripted.ts'
 import type { GatewayError } from '../server/plugins/service.ts'
 import type { Plugin } from '../shared/plugins.ts'
@@ -263,7 +265,53 @@ describe('a gateway', { timeout: 120_000 }, () => {
       assert.deepEqual([config.room, fixed], [room, ['room']])
     }
     assert.match((await app.plugin('none')).problem!, /no plugin "nobody" is installed/)
-    await app.json('/api/plugins/one/disable', { json: {}, status: 409 })
+  })
+
+  it('is switched on and off in gatehouse.yaml, which names it, with all else there as it was', async () => {
+    const app = await open({ work: { ...channel('gateway.mjs', 'work'), env: { WORK_TOKEN: 'a secret' } } })
+    await app.ready('work')
+    const file = join(app.home, 'gatehouse.yaml')
+    const written = async () => parse(await readFile(file, 'utf8')) as { channels: Record<string, object> }
+    const before = await written()
+    const off = await app.json<{ plugin: Plugin }>('/api/plugins/work/disable', { json: {} })
+    assert.deepEqual([off.plugin.enabled, off.plugin.state], [false, 'stopped'])
+    assert.deepEqual(await written(), { ...before, channels: { work: { ...before.channels.work, enabled: false } } })
+    const text = await readFile(file, 'utf8')
+    await app.json('/api/plugins/work/disable', { json: {} })
+    assert.equal(await readFile(file, 'utf8'), text)
+    const on = await app.json<{ plugin: Plugin }>('/api/plugins/work/enable', { json: {} })
+    assert.equal(on.plugin.enabled, true)
+    await app.ready('work')
+    assert.deepEqual(await written(), { ...before, channels: { work: { ...before.channels.work, enabled: true } } })
+  })
+
+  it('that cannot be switched in gatehouse.yaml says where it can', async () => {
+    const settings = { ...channel('gateway.mjs', 'old') }
+    const home = await homeWith({ gateways: { external: [{ name: 'old', ...settings }] }, channels: { new: settings } })
+    const env = { PATH: process.env.PATH!, GATEHOUSE_CHANNELS__NEW__ENABLED: 'true' }
+    const app = await testApp({ home, env })
+    try {
+      const refused = async (name: string) =>
+        (await app.json<{ error: string }>(`/api/plugins/${name}/disable`, { json: {}, status: 409 })).error
+      assert.match(await refused('old'), /gateways\.external/)
+      assert.match(await refused('new'), /channels\.new\.enabled is set by a variable of the environment/)
+    } finally {
+      await app.close()
+    }
+  })
+
+  it('in use under channels is not uninstalled', async () => {
+    const app = await open({})
+    const folder = join(app.home, 'plugins', 'capable')
+    await writePlugin(folder, { channels: ['capable'] })
+    await app.json('/api/config/channels', { method: 'PATCH', json: { work: { plugin: 'capable' } } })
+    for (const name of ['capable', 'work']) {
+      const { error } = await app.json<{ error: string }>(`/api/plugins/${name}`, { method: 'DELETE', status: 409 })
+      assert.match(error, /gatehouse config unset channels\.work$/)
+    }
+    await app.json('/api/config/channels', { method: 'PATCH', json: {} })
+    await app.json('/api/plugins/capable', { method: 'DELETE' })
+    await assert.rejects(stat(folder))
   })
 
   it('gets the variables that are named for it and none of ours', async () => {

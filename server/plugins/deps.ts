@@ -6,6 +6,7 @@ import type { Outbound } from '../http/outbound.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { Secrets } from '../secrets/service.ts'
 import type { Log } from '../system/log.ts'
+import type { ConfigFile } from './channel-switch.ts'
 
 /** What the feature is built from. */
 export type PluginDeps = {
@@ -21,6 +22,8 @@ export type PluginDeps = {
   /** The environment of the server; plugins are given what they declare of it. */
   variables: () => Record<string, string | undefined>
   config: () => Pick<Config, 'channels' | 'gateways' | 'plugins' | 'server'>
+  /** Where channels are switched. */
+  configFile: ConfigFile
   /** Calls back when one of these sections differs. */
   onConfig: (listener: () => void) => void
   audit: (

@@ -90,6 +90,7 @@ export const pluginRoutes = (plugins: Plugins) =>
       operation({
         id: 'uninstallPlugin',
         summary: 'Stop a plugin and remove it with its data and settings',
+        description: 'Answers 409 while a channel of gatehouse.yaml uses it.',
         scope: 'admin',
         returns: '{ok}',
         errors: ['not_found', 'conflict'],
@@ -120,11 +121,13 @@ export const pluginRoutes = (plugins: Plugins) =>
       operation({
         id: 'enablePlugin',
         summary: 'Switch a plugin on',
-        description: 'With surface_hash it is accepted along. Answers 409 while what it may do is not accepted.',
+        description:
+          'With surface_hash it is accepted along. Answers 409 while what it may do is not accepted. What gatehouse.yaml ' +
+          'names is switched there.',
         scope: 'admin',
         body: EnablePluginInput,
         returns: '{plugin}',
-        errors: ['not_found', 'conflict'],
+        errors: ['not_found', 'conflict', 'precondition_failed'],
       }),
       async (c) =>
         c.json({
@@ -136,9 +139,10 @@ export const pluginRoutes = (plugins: Plugins) =>
       operation({
         id: 'disablePlugin',
         summary: 'Switch a plugin off',
+        description: 'What gatehouse.yaml names is switched there.',
         scope: 'admin',
         returns: '{plugin}',
-        errors: ['not_found', 'conflict'],
+        errors: ['not_found', 'conflict', 'precondition_failed'],
       }),
       async (c) => c.json({ plugin: await plugins.disable(c.var.caller, c.req.param('name')) }),
     )

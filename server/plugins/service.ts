@@ -13,6 +13,7 @@ import { type Caller, can, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
 import { browse } from './browse.ts'
+import { switchChannel } from './channel-switch.ts'
 import { createFirst } from './coming.ts'
 import type { PluginDeps } from './deps.ts'
 import { diagnose } from './doctor.ts'
@@ -62,13 +63,6 @@ export async function createPlugins(deps: PluginDeps) {
     return spec
   }
 
-  /** One that the owner decides about here, and not in `gatehouse.yaml`. */
-  function findOwn(name: string): Spec {
-    const spec = find(name)
-    if (!spec.channel) return spec
-    throw new AppError('conflict', `${name} is switched on and off in gatehouse.yaml: channels.${name}.enabled`)
-  }
-
   const given = <K extends UsedKind>(kind: K): Given<K>[] =>
     roster.units().flatMap(({ capabilities }) => capabilities.given(kind))
 
@@ -82,6 +76,24 @@ export async function createPlugins(deps: PluginDeps) {
       throw new AppError('conflict', `What ${spec.name} may do is not what you read. Read it again, then decide.`)
     }
     await store.change(spec.plugin, { accepted: spec.surface, accepted_hash: hash }, now())
+  }
+
+  /** Where it is decided about: in `gatehouse.yaml` what that names, else here. */
+  async function switchTo(caller: Caller, { name, channel }: Spec, enabled: boolean): Promise<void> {
+    if (channel) await switchChannel(deps.configFile, caller, name, enabled)
+    else await store.change(name, { enabled }, now())
+  }
+
+  /** What `gatehouse.yaml` names would be left without its program. */
+  function checkUnused({ name, plugin }: Spec): void {
+    const user = roster.specs().find((spec) => spec.channel && spec.plugin === plugin)
+    if (!user) return
+    const place = deps.config().channels[user.name] ? `channels.${user.name}` : 'gateways.external'
+    throw new AppError(
+      'conflict',
+      `${place} of gatehouse.yaml uses ${name}. Remove that first: on the page of the channel, or with ` +
+        `gatehouse config unset ${place}`,
+    )
   }
 
   /** Acts on what was decided, and tells open pages also when nothing is started or stopped by it. */
@@ -140,7 +152,7 @@ export async function createPlugins(deps: PluginDeps) {
     async enable(caller: Caller, name: string, hash?: string): Promise<PluginDetail> {
       demand(caller, 'admin')
       await roster.look()
-      const spec = findOwn(name)
+      const spec = find(name)
       if (spec.problem) throw new AppError('conflict', `${name} can't be run: ${spec.problem}`)
       if (hash !== undefined) await accept(spec, hash)
       else if (!spec.accepted) {
@@ -150,7 +162,8 @@ export async function createPlugins(deps: PluginDeps) {
           `${news}Read what ${name} may do (surface), and send its surface_hash to accept it.`,
         )
       }
-      await store.change(name, { enabled: true, quarantined: null }, now())
+      await switchTo(caller, spec, true)
+      await store.change(name, { quarantined: null }, now())
       await record(caller, 'enabled', name, hash === undefined ? {} : { surface_hash: hash, surface: spec.surface })
       await settle(name)
       const state = roster.unitOf(name)?.supervisor.state
@@ -161,8 +174,7 @@ export async function createPlugins(deps: PluginDeps) {
     async disable(caller: Caller, name: string): Promise<PluginDetail> {
       demand(caller, 'admin')
       await roster.look()
-      findOwn(name)
-      await store.change(name, { enabled: false }, now())
+      await switchTo(caller, find(name), false)
       await record(caller, 'disabled', name)
       await settle(name)
       return await show(name)
@@ -253,7 +265,9 @@ export async function createPlugins(deps: PluginDeps) {
     async uninstall(caller: Caller, name: string): Promise<void> {
       demand(caller, 'admin')
       await roster.look()
-      await installer.uninstall(findOwn(name))
+      const spec = find(name)
+      checkUnused(spec)
+      await installer.uninstall(spec)
       await record(caller, 'uninstalled', name)
       await settle(name, 'deleted')
     },
