@@ -173,11 +173,18 @@ describe('a plugin in a folder', { timeout: 240_000 }, () => {
   })
 
   it('does not start while a setting is missing, and starts as soon as it is there', async () => {
-    const app = await withPlugin({ secrets: [{ name: 'token' }] })
+    const properties = { tools: { type: 'array' }, room: { type: 'integer', title: 'Number of the room' } }
+    const app = await withPlugin({
+      config_schema: { type: 'object', properties, required: ['room'] },
+      secrets: [{ name: 'token', label: 'Bot token' }, { name: 'plain' }],
+    })
     const { surface_hash } = await app.get()
     await app.json('/api/plugins/capable/enable', { json: { surface_hash } })
-    assert.match((await app.get()).problem!, /token: is missing/)
-    await app.put({ secrets: { token: 'now it is' } })
+    const words = 'Number of the room (room): is missing; Bot token (token): is missing; plain: is missing'
+    assert.equal((await app.get()).problem, `its settings are not complete: ${words}`)
+    const { error } = await app.put({ config: {} }, 400)
+    assert.equal(error, 'Number of the room (room): is missing')
+    await app.put({ config: { room: 1 }, secrets: { token: 'now it is', plain: 'too' } })
     await until(async () => (await app.get()).state === 'ready')
   })
 

@@ -51,15 +51,17 @@ export function createSettings({ secrets }: { secrets: Secrets }) {
       if (!manifest) return []
       const given = resolve(spec)
       const wrong = (await check(manifest, given.config)).map(({ pointer, message }) =>
-        `${pointer.slice(1).replaceAll('/', '.') || 'settings'}: ${message}`
+        `${inWords(manifest, pointer) || 'settings'}: ${message}`
       )
       const locked = given.locked.filter((name) => given.secrets[name] === undefined)
       const missing = manifest.secrets.filter(({ name, required }) => required && !given.secrets[name])
         .filter(({ name }) => !locked.includes(name))
       return [
         ...wrong,
-        ...missing.map(({ name }) => `${name}: is missing`),
-        ...locked.map((name) => `${name}: can't be opened with this server's key; set it again`),
+        ...missing.map(({ name }) => `${inWords(manifest, `/${name}`)}: is missing`),
+        ...locked.map((name) =>
+          `${inWords(manifest, `/${name}`)}: can't be opened with this server's key; set it again`
+        ),
       ]
     },
 
@@ -94,8 +96,7 @@ export function createSettings({ secrets }: { secrets: Secrets }) {
       const errors = await check(manifest, { ...withDefaults(manifest, config), ...fixedConfig(manifest, fixed) })
       if (errors.length > 0) {
         const [first] = errors
-        const field = first!.pointer.slice(1).replaceAll('/', '.') || 'config'
-        throw new AppError('invalid_input', `config.${field}: ${first!.message}`, {
+        throw new AppError('invalid_input', `${inWords(manifest, first!.pointer) || 'config'}: ${first!.message}`, {
           errors: errors.map((error) => ({ ...error, pointer: `/config${error.pointer}` })),
         })
       }
@@ -110,6 +111,16 @@ export function createSettings({ secrets }: { secrets: Secrets }) {
       return { config, secrets: sealed }
     },
   }
+}
+
+/** What the form calls a setting or a secret, with its id: `Bot token (bot_token)`; empty for the settings as a whole. */
+function inWords({ config_schema, ui_hints, secrets }: Manifest, pointer: string): string {
+  const path = pointer.slice(1).replaceAll('/', '.')
+  const [name = ''] = path.split('.')
+  const { [name]: property } = (config_schema.properties ?? {}) as Record<string, { title?: unknown } | undefined>
+  const secret = secrets.find((candidate) => candidate.name === name)
+  const label = ui_hints[name]?.label ?? secret?.label ?? property?.title
+  return typeof label === 'string' && label !== '' ? `${label} (${path})` : path
 }
 
 const fixedConfig = (manifest: Manifest, fixed: Record<string, unknown>) =>
