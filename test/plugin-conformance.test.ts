@@ -187,6 +187,23 @@ describe('the conformance kit', () => {
     assert.match(manifest!, /name is missing/)
   })
 
+  it('looks for the program among the arguments of one of the machine', { timeout: 120_000 }, async () => {
+    const plugin = join(folder, 'script')
+    await mkdir(plugin)
+    await writeFile(join(folder, 'elsewhere.sh'), 'exit 0')
+    await writeFile(join(plugin, 'main.sh'), 'exit 0')
+    const entry = async (...command: string[]) => {
+      const about = { id: 'script', name: 'Script', version: '1', command }
+      await writeFile(join(plugin, 'plugin.json'), JSON.stringify(about))
+      const { sections } = await examine([plugin])
+      const { status, message } = sections.flatMap(({ checks }) => checks).find(({ id }) => id === 'entry')!
+      return `${status} ${message ?? ''}`
+    }
+    assert.match(await entry('sh', '-e', 'main.sh'), /^pass/)
+    assert.match(await entry('sh', 'main.sh', '../elsewhere.sh'), /^fail .*elsewhere\.sh leads out of the folder/)
+    assert.match(await entry('sh', '-c', 'exit 0'), /^skip/)
+  })
+
   it('is the command `gatehouse plugins test`, for people and as JSON', { timeout: 120_000 }, async () => {
     const copy = join(folder, 'echo-sh')
     await cp(join(PLUGINS, 'examples/echo-sh'), copy, { recursive: true })

@@ -1,7 +1,8 @@
 import { lstat, readdir, realpath } from 'node:fs/promises'
-import { join, sep } from 'node:path'
+import { isAbsolute, join, sep } from 'node:path'
 import * as v from 'valibot'
 import { Manifest, MANIFEST_FILE } from '../../../shared/plugin-manifest.ts'
+import { isInside } from '../gates.ts'
 import { type Check, fail, type Outcome, pass, skip, warn } from './check.ts'
 import type { Target } from './target.ts'
 
@@ -19,12 +20,20 @@ export const manifestChecks: Check[] = [
   }),
 
   ofManifest('entry', 'the program is inside the folder', async ({ manifest, folder }) => {
-    const program = manifest!.entry ?? (manifest!.command![0]!.includes('/') ? manifest!.command![0] : undefined)
-    if (program === undefined) return skip('It is a program of the machine')
     const root = await realpath(folder!)
-    const path = await realpath(join(root, program)).catch(() => undefined)
-    if (path === undefined) return fail(`${program} does not exist`)
-    return path.startsWith(root + sep) ? pass : fail(`${program} leads out of the folder, to ${path}`)
+    const { entry, command: [program = '', ...args] = [] } = manifest!
+    const files = entry !== undefined ? [entry] : program.includes('/') ? [program] : []
+    // In `python3 main.py` the program of the machine runs what is in the folder.
+    for (const arg of args) {
+      const info = isAbsolute(arg) ? undefined : await lstat(join(root, arg)).catch(() => undefined)
+      if (info && !info.isDirectory()) files.push(arg)
+    }
+    for (const file of files) {
+      const path = await realpath(join(root, file)).catch(() => undefined)
+      if (path === undefined) return fail(`${file} does not exist`)
+      if (!isInside(root, path)) return fail(`${file} leads out of the folder, to ${path}`)
+    }
+    return files.length > 0 ? pass : skip('It is a program of the machine, and runs no file of the folder')
   }),
 
   ofFolder('rights', 'other accounts of the machine can not write to its files', async ({ folder }) => {
