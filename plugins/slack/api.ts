@@ -1,4 +1,5 @@
 import { PluginError } from '../sdk/errors.ts'
+import { sentOnce } from '../sdk/once.ts'
 import { type Problem, refusalOf } from './refusal.ts'
 
 type Arguments = Record<string, string | number | boolean | object | undefined>
@@ -77,15 +78,14 @@ export function createApi({ root, name, token, signal }: {
     isSlacks,
 
     async call<T>(method: string, args: Arguments = {}, { timeoutMs = TIMEOUT_MS, once = false } = {}) {
-      // Not every method reads JSON, but all of them read forms. A body that is a stream can't be sent a second time:
-      // Deno would do so by itself when a connection breaks, though Slack may have read the first.
-      const body = new URLSearchParams()
+      // Not every method reads JSON, but all of them read forms.
+      const form = new URLSearchParams()
       for (const [key, value] of Object.entries(args)) {
-        if (value !== undefined) body.set(key, typeof value === 'object' ? JSON.stringify(value) : String(value))
+        if (value !== undefined) form.set(key, typeof value === 'object' ? JSON.stringify(value) : String(value))
       }
       const headers = { authorization, 'content-type': 'application/x-www-form-urlencoded' }
-      const init = once ? { body: new Blob([String(body)]).stream(), duplex: 'half' } : { body }
-      const answer = await request(`${root}/${method}`, { method: 'POST', headers, ...init }, answerOf, timeoutMs)
+      const init = { method: 'POST', headers, body: String(form) }
+      const answer = await request(`${root}/${method}`, once ? sentOnce(init) : init, answerOf, timeoutMs)
       if (answer.ok !== true) throw refusalOf(answer, name)
       return answer as T
     },

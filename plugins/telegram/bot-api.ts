@@ -20,6 +20,8 @@ export async function startBotApi(token: string) {
   const prepared = new Map<string, Answer[]>()
   const polls = new Set<() => void>()
   const watchers = new Set<() => void>()
+  /** Methods that are done once without an answer: the connection breaks. */
+  const lost = new Set<string>()
   let webhook: Webhook | undefined
   let lastUpdate = 0
   let lastMessage = 500
@@ -86,6 +88,7 @@ export async function startBotApi(token: string) {
       : { ok: false, error_code: 401, description: 'Unauthorized' }
     calls.push({ method: method!, body, raw })
     for (const look of watchers) look()
+    if (lost.delete(method!)) return void request.socket.destroy()
     response.statusCode = result.ok ? 200 : result.error_code
     response.setHeader('content-type', 'application/json')
     response.end(JSON.stringify(result))
@@ -100,6 +103,7 @@ export async function startBotApi(token: string) {
     /** Lets a method answer so once. */
     prepare: (method: string, answer: Answer): void =>
       void prepared.set(method, [...prepared.get(method) ?? [], answer]),
+    lost,
     /** The webhook that is set. */
     webhook: (): Webhook | undefined => webhook,
     setWebhook: (given: Webhook | undefined): void => void (webhook = given),

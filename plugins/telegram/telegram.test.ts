@@ -253,6 +253,16 @@ describe('a Telegram bot', () => {
     assert.ok(blocked?.type === 'command_error' && blocked.code === 'chat_not_found')
   })
 
+  it('says a message once when the connection breaks before the answer', async () => {
+    const plugin = await start()
+    const send = (request_id: string) => plugin.ask({ type: 'send_message', request_id, chat_id: '1', content: 'x' })
+    assert.equal((await send('L1'))?.type, 'command_ok')
+    telegram.lost.add('sendMessage')
+    const dark = await send('L2')
+    assert.equal(dark?.type === 'command_error' && dark.code, 'not_connected')
+    assert.equal(telegram.calls.filter(({ method }) => method === 'sendMessage').length, 2)
+  })
+
   it('ends with a word for the owner when the token is refused', async () => {
     const plugin = await start({ token: '7:wrong' })
     const error = await plugin.event('error')

@@ -12,7 +12,7 @@ type Failure = { status: number; code?: number; message?: string; details?: stri
 export async function startGraph({ token, secret, phone }: { token: string; secret: string; phone: string }) {
   const calls: Call[] = []
   const files = new Map<string, { bytes: Uint8Array; mime: string; lies?: number }>()
-  /** Failures to give before the usual answers, to paths that end so; `lost` does it, and breaks off in the answer. */
+  /** Failures to give before the usual answers, to paths that end so; `lost` does it, and breaks the connection. */
   const prepared: (Failure & { path: string; lost?: boolean })[] = []
   const watchers = new Set<() => void>()
   let count = 0
@@ -71,11 +71,7 @@ export async function startGraph({ token, secret, phone }: { token: string; secr
     }
     if (fault && !fault.lost) return say(fault.status, failure(fault), fault.headers)
     const [status, body] = answer(call, url.searchParams, address())
-    if (fault?.lost) {
-      // Within the answer, for a runtime may repeat a request that got none by itself.
-      response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
-      return void response.write('{"messages":', () => request.socket.destroy())
-    }
+    if (fault?.lost) return void request.socket.destroy()
     say(status, body)
 
     function say(status: number, body: Json | Uint8Array, headers: Record<string, string> = {}): void {

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { PluginError } from '../sdk/errors.ts'
+import { sentOnce } from '../sdk/once.ts'
 import { type GraphError, refusal } from './refusal.ts'
 
 const TIMEOUT_MS = 20_000
@@ -26,9 +27,11 @@ export function createGraph({ root, version, phone, token, secret, signal }: {
   async function request(url: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
     let response: Response
     try {
+      const headers = new Headers(init.headers)
+      headers.set('authorization', `Bearer ${token}`)
       response = await fetch(url, {
         ...init,
-        headers: { authorization: `Bearer ${token}`, ...init.headers },
+        headers,
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs), ...(init.signal ? [init.signal] : [])]),
       })
     } catch (cause) {
@@ -57,11 +60,14 @@ export function createGraph({ root, version, phone, token, secret, signal }: {
       json(address(phone, { fields: 'display_phone_number,verified_name' }), {}),
 
     post: <T>(path: 'messages', body: Record<string, unknown>): Promise<T> =>
-      json<T>(address(`${phone}/${path}`), {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ messaging_product: 'whatsapp', ...body }),
-      }),
+      json<T>(
+        address(`${phone}/${path}`),
+        sentOnce({
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ messaging_product: 'whatsapp', ...body }),
+        }),
+      ),
 
     /** Leaves a file at Meta and answers with its id there. */
     async upload(bytes: Uint8Array, mime: string, name: string): Promise<string> {
