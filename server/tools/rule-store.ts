@@ -1,4 +1,4 @@
-import { sql, type Transaction } from 'kysely'
+import { CompiledQuery, type Transaction } from 'kysely'
 import type { ToolDecision } from '../../shared/tools.ts'
 import type { Db } from '../db/open.ts'
 
@@ -28,6 +28,19 @@ export type NewGrant = Pick<
 >
 export type RuleStore = ReturnType<typeof createRuleStore>
 
+/**
+ * Asked before each call of a tool, hence written out. It has no `order by`: a read that the database sorts runs in
+ * another thread, which costs more than all the rest of it.
+ */
+const OF = `select r.*, s.id as session_id from tool_rules r left join sessions s on s.sid = r.sid
+  where r.handle = ? and (? is null or r.sid is null or r.sid = ?)`
+
+/** Rules by their place, then grants, newest first. */
+const inOrder = (a: RuleRow, b: RuleRow): number => {
+  if (a.kind !== b.kind) return a.kind === 'rule' ? -1 : 1
+  return a.position - b.position || b.created_at - a.created_at
+}
+
 /** Rules and standing answers; the only SQL about them. */
 export function createRuleStore(database: Db) {
   const db = database.withTables<RuleTables>()
@@ -35,12 +48,8 @@ export function createRuleStore(database: Db) {
   return {
     /** Rules in their order, then grants, newest first; grants for a session only where `sid` is that one. */
     async of(handle: string, sid?: number): Promise<RuleRow[]> {
-      const query = db.selectFrom('tool_rules as r').leftJoin('sessions as s', 's.sid', 'r.sid').selectAll('r')
-        .select('s.id as session_id').where('r.handle', '=', handle)
-      const narrow = sid === undefined ? query : query.where(sql<boolean>`(r.sid is null or r.sid = ${sid})`)
-      const rows = await narrow.orderBy('r.kind', 'desc').orderBy('r.position').orderBy('r.created_at', 'desc')
-        .execute()
-      return rows
+      const { rows } = await db.executeQuery<RuleRow>(CompiledQuery.raw(OF, [handle, sid, sid]))
+      return [...rows].sort(inOrder)
     },
 
     /** Puts these rules in the place of all rules of the handle; `check` sees the old ones and may throw. */
