@@ -29,7 +29,7 @@ import { onError, onNotFound, problem } from './http/on-error.ts'
 import { publicPaths } from './http/operation.ts'
 import { createOutbound } from './http/outbound.ts'
 import { requestId } from './http/request-id.ts'
-import { createStatic } from './http/static.ts'
+import { createStatic, isServerPath } from './http/static.ts'
 import { createAuthorization } from './mcp-server/authorization.ts'
 import { authorizationRoutes, mcpChallenge } from './mcp-server/authorization-routes.ts'
 import { programOf } from './mcp-server/program.ts'
@@ -483,7 +483,7 @@ export async function createApp(deps: Deps) {
   const methods = methodsOf(app)
   app.notFound(onNotFound(methods))
   app.use(requestId(), guard.middleware)
-  app.use(async (c, next) => (await files(c.req.raw)) ?? next())
+  app.use(async (c, next) => (!isServerPath(c.req.path) && await files(c.req.raw)) || next())
   app.use('/api/v1/*', duragentProblems)
   app.use('/api/admin/v1/*', duragentProblems)
   app.use('/mcp', mcpChallenge(reachedAt))

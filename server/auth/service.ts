@@ -121,7 +121,7 @@ export function createAuth(options: AuthOptions): Auth {
       ? ownerKeys.find(({ digest }) => timingSafeEqual(Buffer.from(hash), digest))
       : undefined
     if (owner) {
-      wrongTries.check('token', value, origin())
+      wrongTries.check('token', value, origin)
       return owner.known
     }
     if (kind === 'cookie') await tidy()
@@ -166,7 +166,7 @@ export function createAuth(options: AuthOptions): Auth {
 
     async redeem(code, request, info) {
       const origin = from(request, info)
-      wrongTries.check('code', code, origin)
+      wrongTries.check('code', code, () => origin)
       const link = await links.take(code)
       if (!link) {
         await wrongTries.count('code', origin, '/api/auth/redeem')

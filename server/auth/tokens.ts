@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomInt } from 'node:crypto'
+import { hash, randomBytes, randomInt } from 'node:crypto'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 /** Without the letters that people take for digits or for each other (Crockford). */
@@ -30,4 +30,4 @@ export function normalCode(code: string): string {
 }
 
 /** What is stored of a secret. A slow hash would add nothing: 128 random bits and more can't be searched. */
-export const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64url')
+export const hashOf = (token: string): string => hash('sha256', token, 'base64url')

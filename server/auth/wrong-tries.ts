@@ -13,7 +13,7 @@ export type Origin = { address: string; isLocal: boolean }
  */
 export type WrongTries = {
   /** Throws `rate_limited` when this address must wait before a guessable secret is even looked at. */
-  check(what: 'token' | 'code', secret: string, from: Origin): void
+  check(what: 'token' | 'code', secret: string, from: () => Origin): void
   /** Counts a wrong try and throws `rate_limited` when there were too many. */
   count(what: 'token' | 'code', from: Origin, route: string): Promise<void>
 }
@@ -32,8 +32,10 @@ export function createWrongTries({ audit, now }: { audit: Audit; now: () => numb
   const local = createRateLimit({ max: LOCAL_PER_MINUTE, windowMs: 60_000, now })
   const recorded = createRateLimit({ max: RECORDED_PER_MINUTE, windowMs: 60_000, now })
   return {
-    check(what, secret, { address, isLocal }) {
-      if (isLocal || secret.length >= GUESSABLE_BELOW) return
+    check(what, secret, from) {
+      if (secret.length >= GUESSABLE_BELOW) return
+      const { address, isLocal } = from()
+      if (isLocal) return
       const seconds = remote.blockedFor(`${what} ${addressKey(address)}`)
       if (seconds > 0) throw tooMany(seconds)
     },

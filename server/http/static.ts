@@ -22,8 +22,10 @@ const TYPES: Record<string, string> = {
   '.woff2': 'font/woff2',
 }
 
-/** Paths that belong to the server and are never answered with the page of the app. */
 const SERVER_PATHS = /^\/(api|v1|mcp|hooks|ws|docs|metrics|livez|readyz|healthz|version|openapi\.(json|yaml))(\/|$)/
+
+/** Whether a path belongs to the server and is never answered with a file or with the page of the app. */
+export const isServerPath = (path: string): boolean => SERVER_PATHS.test(path)
 
 /**
  * Serves the files of one folder, and its `index.html` for navigation to pages that the app itself draws.
@@ -46,7 +48,7 @@ export function createStatic({ root }: { root: string }): (request: Request) => 
   return async (request) => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined
     const asked = safePath(new URL(request.url).pathname)
-    if (asked === undefined || SERVER_PATHS.test(asked)) return undefined
+    if (asked === undefined || isServerPath(asked)) return undefined
     const found = await find(asked)
     if (!found && !isNavigation(request, asked)) return undefined
     const path = found ? asked : '/index.html'
