@@ -73,6 +73,43 @@ describe('the conformance kit', () => {
     assert.deepEqual(failures(await examine(await sloppy('good', 'ready(); listen(answer)'))), {})
   })
 
+  it('asks a plugin without a channel for nothing of a channel, and names the settings that it lacks', {
+    timeout: 120_000,
+  }, async () => {
+    const [file] = (await sloppy(
+      'tool-only',
+      `const own = { gateway: 'tool_only', version: 'v1alpha1', capabilities: [] }
+      listen((command) => {
+        if (command.type === 'configure' && command.config.unit === 'c' && command.config.city) say('ready', own)
+        else if (command.type === 'configure') process.exit(1)
+        else if (command.type === 'ping') answer(command)
+        else if (command.type === 'call') say('failed', { call_id: command.call_id, code: 'unknown', message: 'no' })
+      })`,
+    )).slice(-1)
+    const home = join(folder, 'tool-only')
+    await mkdir(home)
+    await cp(file!, join(home, 'main.mjs'))
+    const manifest = {
+      id: 'tool_only',
+      name: 'Tool only',
+      version: '1.0.0',
+      entry: 'main.mjs',
+      tools: [{ name: 'look', effect: 'read' }],
+      config_schema: {
+        type: 'object',
+        properties: { unit: { type: 'string', default: 'c' }, city: { type: 'string' } },
+        required: ['city'],
+      },
+    }
+    await writeFile(join(home, 'plugin.json'), JSON.stringify(manifest))
+    const lacking = await examine([home])
+    assert.match(failures(lacking).ready!, /was not given city/)
+    const report = await examine([home], { config: { city: 'Bern' } })
+    const skipped = report.sections.flatMap(({ checks }) => checks).filter(({ status }) => status === 'skip')
+    assert.ok(skipped.some(({ id, message }) => id === 'send' && message === 'Its manifest names no channel'))
+    assert.deepEqual(failures(report), {})
+  })
+
   it('names the line that is no record, and the field that is wrong', { timeout: 120_000 }, async () => {
     const report = await examine(await sloppy('prints', `console.log('Hello!'); ready(); listen(answer)`))
     assert.deepEqual(Object.keys(failures(report)), ['stdout'])

@@ -127,7 +127,7 @@ const fixedConfig = (manifest: Manifest, fixed: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(fixed).filter(([name]) => !manifest.secrets.some((secret) => secret.name === name)))
 
 /** Defaults of the schema's top level stand in for what was not set. */
-function withDefaults({ config_schema }: Manifest, config: Record<string, unknown>): Record<string, unknown> {
+export function withDefaults({ config_schema }: Manifest, config: Record<string, unknown>): Record<string, unknown> {
   const properties = Object.entries((config_schema.properties ?? {}) as Record<string, { default?: unknown }>)
   const defaults = properties.filter(([, schema]) => schema?.default !== undefined)
     .map(([name, schema]) => [name, schema.default])

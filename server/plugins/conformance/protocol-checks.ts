@@ -4,6 +4,7 @@ import { MAX_LINE_BYTES } from '../../../shared/gateway-protocol.ts'
 import { declares } from '../kinds/kinds.ts'
 import { type Bench, type Check, fail, lastWords, type Outcome, pass, skip, warn } from './check.ts'
 import type { Probe, Sent } from './probe.ts'
+import type { Target } from './target.ts'
 
 /** Until `ready`, and until a ping is answered. */
 const READY_MS = 10_000
@@ -23,7 +24,11 @@ export const protocolChecks: Check[] = [
       const ready = await probe.event('ready', undefined, READY_MS)
       if (!ready) {
         const error = probe.events.find((event) => event.type === 'error')
-        return fail(error ? `It said instead: ${error.code}: ${error.message}` : `It did not. ${lastWords(probe)}`)
+        const missing = missingSettings(bench.target)
+        const hint = missing.length > 0 ? ` It was not given ${missing.join(', ')}: see --settings.` : ''
+        return fail(
+          error ? `It said instead: ${error.code}: ${error.message}${hint}` : `It did not.${hint} ${lastWords(probe)}`,
+        )
       }
       return ready.version.startsWith('v1') ? pass : fail(`version is "${ready.version}"; send "v1alpha1"`)
     },
@@ -126,7 +131,7 @@ export const protocolChecks: Check[] = [
     text: null,
   })),
 
-  whileRunning('typing', 'it does not answer send_typing', async ({ probe, chat }) => {
+  ofChannel('typing', 'it does not answer send_typing', async ({ probe, chat }) => {
     const from = probe.events.length
     await probe.send({ type: 'send_typing', chat_id: chat, duration: 1 })
     await probe.send({ type: 'send_typing', chat_id: chat })
@@ -188,9 +193,26 @@ function whileRunning(id: string, title: string, look: (on: Running) => Promise<
   }
 }
 
+/** What a server would wait for before it starts the plugin at all. */
+function missingSettings({ manifest, settings: { config = {}, secrets = {} } }: Target): string[] {
+  const required = manifest?.config_schema.required
+  return [
+    ...(Array.isArray(required) ? required.map(String) : []).filter((name) => config[name] === undefined),
+    ...(manifest?.secrets ?? []).filter(({ name, required }) => required && !secrets[name]).map(({ name }) => name),
+  ]
+}
+
+/** Of no concern to a plugin whose manifest names no channel: the server sends it nothing of the kind. */
+function ofChannel(id: string, title: string, look: (on: Running) => Promise<Outcome>): Check {
+  return whileRunning(id, title, async (on) => {
+    const { manifest } = on.target
+    return manifest && manifest.channels.length === 0 ? skip('Its manifest names no channel') : await look(on)
+  })
+}
+
 /** A command that has to be answered, whether the platform likes it or not. */
 function command(id: string, title: string, body: (bench: Bench) => Sent, options: { mustSucceed?: true } = {}): Check {
-  return whileRunning(id, title, async (on) => {
+  return ofChannel(id, title, async (on) => {
     const { probe, chatExists } = on
     const answer = await probe.ask({ ...body(on), request_id: ulid() }, ANSWER_MS)
     if (!answer) return fail(`No command_ok or command_error came within ${ANSWER_MS / 1000} s. ${lastWords(probe)}`)

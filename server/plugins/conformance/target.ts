@@ -8,6 +8,7 @@ import { PLUGIN_PROTOCOL } from '../../../shared/plugin-protocol.ts'
 import { invalid } from '../../errors.ts'
 import type { Runtime } from '../../runtime/port.ts'
 import { environmentOf, launchFolder } from '../launch.ts'
+import { withDefaults } from '../settings.ts'
 import { type Probe, startProbe } from './probe.ts'
 
 /** What the plugin under test is given, as the owner would set it. */
@@ -102,11 +103,11 @@ function secretVariables(manifest: Manifest | undefined, { secrets = {} }: Setti
   )
 }
 
-const configureOf = ({ id, name, version }: Manifest, { config = {}, secrets = {} }: Settings, data: string) => ({
+const configureOf = (manifest: Manifest, { config = {}, secrets = {} }: Settings, data: string) => ({
   type: 'configure',
   protocol: PLUGIN_PROTOCOL,
-  plugin: { id, name, version },
-  config,
+  plugin: { id: manifest.id, name: manifest.name, version: manifest.version },
+  config: withDefaults(manifest, config),
   secrets,
   data_dir: data,
   public_url: null,
