@@ -351,6 +351,7 @@ export async function createApp(deps: Deps) {
     sessions,
     commands,
     approvals,
+    tools,
     uploads,
     outbound,
     transcribe: async (file, signal) =>

@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
-import { delay, fail, toolCall } from '../server/models/providers/scripted.ts'
-import { answered, begin, closeAll, lastText } from './support/channel-app.ts'
-import { until } from './support/chat-platform.ts'
+import { type Answer, delay, fail, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { testApp } from './support/app.ts'
+import { answered, begin, closeAll, forget, lastText, opened } from './support/channel-app.ts'
+import { hostOf, until } from './support/chat-platform.ts'
 
 afterEach(closeAll)
+
+/** The server again, on the same home and platform; its model gives these answers. */
+async function restarted({ app, home, chat }: Awaited<ReturnType<typeof begin>>, answers: Answer[]) {
+  await app.stop()
+  forget()
+  chat.leave()
+  const model = scripted(answers)
+  opened(await testApp({ home, model, gateways: hostOf(chat) }))
+  return model
+}
 
 /** Where gateways before this one lost a message, fell silent or mixed people up. */
 describe('a chat goes on', () => {
@@ -28,6 +39,28 @@ describe('a chat goes on', () => {
     await answered(chat, 2)
     assert.deepEqual(chat.texts(), ['It is late.', 'Good night.'])
     assert.equal(lastText(model.requests), 'Then good night')
+  })
+
+  it('when the server stops after a tool that only reads: the question is put again', async () => {
+    const first = await begin({ answers: [toolCall('time.now'), [delay(60_000), 'never']] })
+    await first.chat.say('What time is it?')
+    await until(() => first.model.requests.length, (count) => count === 2)
+    await restarted(first, ['It is late.'])
+    await answered(first.chat, 1)
+    assert.deepEqual(first.chat.texts(), ['It is late.'])
+  })
+
+  it('when the server stops after a tool that acts: it is said, and nothing is done twice', async () => {
+    const write = toolCall('notes.create', { path: 'a.md', content: 'one' })
+    const first = await begin({ answers: [write, [delay(60_000), 'never']] })
+    await first.chat.say('Write it down')
+    await answered(first.chat, 1)
+    await first.chat.press('Allow Once')
+    await until(() => first.model.requests.length, (count) => count === 2)
+    const model = await restarted(first, ['never'])
+    await answered(first.chat, 2)
+    assert.match(first.chat.texts()[1]!, /^⚠️ The server stopped while answering/)
+    assert.equal(model.requests.length, 0)
   })
 
   it('when a turn fails, or hangs and is stopped', async () => {

@@ -7,6 +7,7 @@ import type { Outbound } from '../http/outbound.ts'
 import type { Gateway, GatewayListener } from '../plugins/gateway.ts'
 import type { Sessions } from '../sessions/service.ts'
 import type { Log } from '../system/log.ts'
+import type { Tools } from '../tools/service.ts'
 import type { Uploads } from '../uploads/service.ts'
 import { escaped } from './session-key.ts'
 
@@ -34,6 +35,7 @@ export type ChannelDeps = {
   sessions: Sessions
   commands: SharedCommands
   approvals: Pick<Approvals, 'list' | 'decide'>
+  tools: Pick<Tools, 'find'>
   uploads: Pick<Uploads, 'save' | 'find' | 'read'>
   outbound: Outbound
   /** Writes down what was said in a file; undefined where nobody can. */

@@ -19,6 +19,8 @@ import type { Typing } from './typing.ts'
 
 /** How often a question that a stop of the server cut is put again by itself. */
 const ATTEMPTS = 3
+/** Only reads by itself, but its sub-agents act. */
+const DELEGATE = 'delegate'
 const RETRY_MS = 1000
 
 type Tracked = { asks: AskRow[]; live: LiveReply | undefined; attachments: Attachment[] | undefined }
@@ -30,7 +32,7 @@ export type Replies = ReturnType<typeof createReplies>
  * answers is a row, so the reply is derived from both in one transaction: once, however often the server is killed.
  */
 export function createReplies(
-  deps: Pick<ChannelDeps, 'sessions' | 'log' | 'now'> & {
+  deps: Pick<ChannelDeps, 'sessions' | 'tools' | 'log' | 'now'> & {
     inbox: InboxStore
     outbox: Outbox
     store: OutboxStore
@@ -208,8 +210,11 @@ export function createReplies(
   const attachmentsOf = async (turn: Turn): Promise<Attachment[]> =>
     (await messagesOf(turn)).findLast((message) => message.role === 'assistant')?.attachments ?? []
 
+  /** A tool that is not known, or not any more, may have done anything. */
   const hasActed = async (turn: Turn): Promise<boolean> =>
-    (await messagesOf(turn)).some((message) => message.role === 'tool')
+    (await messagesOf(turn)).some(({ role, toolInfo: { tool_name = '' } = {} }) =>
+      role === 'tool' && (tool_name === DELEGATE || deps.tools.find(tool_name)?.effect !== 'read')
+    )
 
   const messagesOf = async (turn: Turn) =>
     ((await sessions.runs(CHANNELS, turn.session_id, 200).catch(ignoreUnknown)) ?? [])
