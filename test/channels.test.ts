@@ -327,6 +327,32 @@ describe('pairing', () => {
     ])
   })
 
+  it('is written with the words that go with it, or not at all', async () => {
+    const { app, chat } = await begin()
+    const full = () =>
+      app.database.run(`create trigger no_room before insert on channel_outbox
+        begin select raise(abort, 'no room'); end`)
+    const room = () => app.database.run('drop trigger no_room')
+    const pairings = async () => (await app.json<{ pairings: Pairing[] }>('/api/pairings')).pairings
+    await full()
+    const knocked = chat.say({ from: '7', chat: '7', text: 'Let me in' })
+    await sleep(200)
+    assert.deepEqual(await pairings(), [])
+    await room()
+    await knocked
+    await answered(chat, 1, '7')
+    const [pairing] = await pairings()
+    assert.match(chat.texts('7')[0]!, new RegExp(pairing!.code))
+
+    await full()
+    await app.json(`/api/pairings/${pairing!.id}/approve`, { json: {}, status: 500 })
+    await room()
+    assert.equal((await pairings()).length, 1)
+    await app.json(`/api/pairings/${pairing!.id}/approve`, { json: {} })
+    await answered(chat, 2, '7')
+    assert.match(chat.texts('7')[1]!, /You are let in/)
+  })
+
   it('gives no code in groups', async () => {
     const { chat } = await begin({ channels: closed })
     await chat.say({ text: 'hi', from: '9', chat: '-1', type: 'group', mention: true })

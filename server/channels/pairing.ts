@@ -4,10 +4,11 @@ import type { Pairing, PairingQuery } from '../../shared/channels.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { ChannelDeps } from './deps.ts'
+import type { OutboxStore } from './outbox-store.ts'
 import type { Outbox } from './outbox.ts'
 import { pageOf } from './paging.ts'
 import type { PairingRow, PeopleStore } from './people-store.ts'
-import type { Chat } from './tables.ts'
+import type { Chat, Tx } from './tables.ts'
 
 const VALID_MS = 15 * 60_000
 const HOUR_MS = 3600_000
@@ -22,9 +23,13 @@ export type Pairings = ReturnType<typeof createPairings>
 
 /** Strangers ask to be let in with a code; the owner, or somebody trusted, says yes. */
 export function createPairings(
-  deps: Pick<ChannelDeps, 'bus' | 'audit' | 'log' | 'now'> & { store: PeopleStore; outbox: Outbox },
+  deps: Pick<ChannelDeps, 'bus' | 'audit' | 'log' | 'now'> & {
+    store: PeopleStore
+    outboxStore: OutboxStore
+    outbox: Outbox
+  },
 ) {
-  const { store, outbox, bus, log, now } = deps
+  const { store, outboxStore, outbox, bus, log, now } = deps
 
   const tell = (id: string, action: 'created' | 'updated'): void =>
     bus.publish({ type: 'resource', resource: 'pairing', action, id, handle: 'owner' })
@@ -35,7 +40,14 @@ export function createPairings(
     state: 'approved' | 'rejected',
     trusted: boolean,
   ): Promise<Pairing> {
-    if (!await store.decidePairing(pairing, state, { by: caller.name, trusted, now: now() })) {
+    const welcome = (tx: Tx) =>
+      outboxStore.add(tx, {
+        ...chatOf(pairing),
+        kind: 'send',
+        key: `pairing:${pairing.id}:approved`,
+        body: { text: 'You are let in. What can I do for you? /help lists what I understand.' },
+      })
+    if (!await store.decidePairing(pairing, state, { by: caller.name, trusted, now: now(), welcome })) {
       const current = await store.pairing(pairing.id)
       throw new AppError(
         'conflict',
@@ -44,20 +56,13 @@ export function createPairings(
           : `This was already ${current?.state ?? 'decided'}`,
       )
     }
+    outbox.kick(pairing.channel, pairing.chat_id)
     await deps.audit({
       caller,
       action: `pairing.${state}`,
       target: pairing.id,
       detail: { channel: pairing.channel, person: pairing.person_id, trusted: state === 'approved' && trusted },
     })
-    if (state === 'approved') {
-      await outbox.add({
-        ...chatOf(pairing),
-        kind: 'send',
-        key: `pairing:${pairing.id}:approved`,
-        body: { text: 'You are let in. What can I do for you? /help lists what I understand.' },
-      })
-    }
     tell(pairing.id, 'updated')
     return toPairing((await store.pairing(pairing.id))!, now())
   }
@@ -75,7 +80,7 @@ export function createPairings(
       }
       const code = newCode()
       const id = ulid()
-      await store.addPairing({
+      const row = {
         id,
         channel: chat.channel,
         code,
@@ -83,20 +88,18 @@ export function createPairings(
         person_name: person.name,
         chat_id: chat.chat_id,
         thread_id: chat.thread_id,
-        state: 'pending',
+        state: 'pending' as const,
         decided_by: null,
         created_at: at,
         expires_at: at + VALID_MS,
-      })
-      await outbox.add({
-        ...chat,
-        kind: 'send',
-        key: `pairing:${id}`,
-        body: {
-          text: 'I answer only people whom my owner let in. To ask for that, give them this code; it is valid for 15 ' +
-            `minutes:\n\n${code}`,
-        },
-      })
+      }
+      const text = 'I answer only people whom my owner let in. To ask for that, give them this code; it is valid for ' +
+        `15 minutes:\n\n${code}`
+      await store.addPairing(
+        row,
+        (tx) => outboxStore.add(tx, { ...chat, kind: 'send', key: `pairing:${id}`, body: { text } }),
+      )
+      outbox.kick(chat.channel, chat.chat_id)
       tell(id, 'created')
     },
 

@@ -8,7 +8,7 @@ import type {
 } from '../../shared/channels.ts'
 import type { Db } from '../db/open.ts'
 import { holds, parseCursor } from './paging.ts'
-import type { ChannelTables } from './tables.ts'
+import type { ChannelTables, Tx } from './tables.ts'
 
 export type PersonRow = Selectable<ChannelTables['channel_people']>
 export type GroupRow = Selectable<ChannelTables['channel_groups']>
@@ -127,14 +127,26 @@ export function createPeopleStore(database: Db) {
     pairingsOf: (channel: string, personId: string, since: number): Promise<PairingRow[]> =>
       db.selectFrom('channel_pairings').selectAll().where('channel', '=', channel).where('person_id', '=', personId)
         .where('created_at', '>=', since).orderBy('created_at').execute(),
-    addPairing: async (row: PairingRow): Promise<void> =>
-      void await db.insertInto('channel_pairings').values(row).execute(),
+    /** `also` is written with it, or neither is. */
+    addPairing: (row: PairingRow, also: (tx: Tx) => Promise<unknown>): Promise<void> =>
+      db.transaction().execute(async (tx) => {
+        await tx.insertInto('channel_pairings').values(row).execute()
+        await also(tx)
+      }),
 
-    /** Decides a pairing and, with a yes, lets the person in; false when it was decided before or is over. */
+    /**
+     * Decides a pairing and, with a yes, lets the person in, along with what `welcome` writes; false when it was decided
+     * before or is over.
+     */
     decidePairing: (
       pairing: PairingRow,
       state: 'approved' | 'rejected',
-      { by, trusted, now }: { by: string; trusted: boolean; now: number },
+      { by, trusted, now, welcome }: {
+        by: string
+        trusted: boolean
+        now: number
+        welcome: (tx: Tx) => Promise<unknown>
+      },
     ): Promise<boolean> =>
       db.transaction().execute(async (tx) => {
         const result = await tx.updateTable('channel_pairings').set({ state, decided_by: by })
@@ -151,6 +163,7 @@ export function createPeopleStore(database: Db) {
           last_seen_at: null,
           ...given,
         }).onConflict((conflict) => conflict.columns(['channel', 'person_id']).doUpdateSet(given)).execute()
+        await welcome(tx)
         return true
       }),
 

@@ -78,7 +78,7 @@ export async function createChannels(deps: ChannelDeps) {
   })
   const typing = createTyping({ gateway, now })
   const reactions = createReactions({ gateway, settings, log })
-  const pairings = createPairings({ ...deps, store: people, outbox })
+  const pairings = createPairings({ ...deps, store: people, outboxStore, outbox })
   const questions = createQuestions({ ...deps, outbox, store: outboxStore, people, settings, gateway })
   const commands = createChatCommands({ ...deps, people, pairings, questions, settings })
   const replies = createReplies({
