@@ -5,7 +5,7 @@ import type { Outbox } from './outbox.ts'
 import type { OutboxStore } from './outbox-store.ts'
 import { withoutMarkers } from './reply-text.ts'
 import { chatKind } from './session-key.ts'
-import { splitText, type TextLimit, withFenceClosed } from './split.ts'
+import { firstPart, type TextLimit } from './split.ts'
 
 /** A reply that is ready by then is sent whole. */
 const PATIENCE_MS = 1500
@@ -48,7 +48,7 @@ export function createLiveReply(deps: {
 
   async function step(): Promise<void> {
     const carrier = gateway()
-    const part = splitText(withFenceClosed(withoutMarkers(text)), deps.limit())[0] ?? ''
+    const part = firstPart(withoutMarkers(text), deps.limit())
     if (over || carrier?.state !== 'ready' || part === shown) return
     const row = await store.byKey(keyOf(ask))
     if (!row) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { lengthIn, splitText } from './split.ts'
+import { firstPart, lengthIn, splitText } from './split.ts'
 
 const words = (count: number): string => Array.from({ length: count }, (_, i) => `word${i}`).join(' ')
 
@@ -16,6 +16,29 @@ describe('splitting a reply', () => {
       assert.ok(parts.every((part) => part !== '' && lengthIn(part, unit) <= 120), unit)
       assert.equal(parts.join(' ').split(/\s+/).join(' '), text.split(/\s+/).join(' ').trim())
     }
+  })
+
+  it('fills a message with signs where the platform counts signs, however many units each has', () => {
+    const parts = splitText('😀'.repeat(1000), { size: 209, unit: 'chars' })
+    assert.deepEqual(parts.map((part) => lengthIn(part, 'chars')), [200, 200, 200, 200, 200])
+  })
+
+  it('knows the first part of a text without looking at all of it', () => {
+    const texts = [
+      words(3000),
+      '😀 '.repeat(3000),
+      `Look:\n\`\`\`ts\n${'  line()\n'.repeat(2000)}`,
+      '[a](https://a.b/) '.repeat(900),
+    ]
+    for (const text of texts) {
+      for (const unit of ['utf16', 'chars', 'bytes'] as const) {
+        for (const size of [100, 1000, 100_000]) {
+          const closed = text.includes('```') ? `${text}\n\`\`\`` : text
+          assert.equal(firstPart(text, { size, unit }), splitText(closed, { size, unit })[0])
+        }
+      }
+    }
+    assert.equal(firstPart(' \n', { size: 100, unit: 'utf16' }), '')
   })
 
   it('cuts between paragraphs before lines, and between lines before words', () => {

@@ -27,18 +27,23 @@ export function lengthIn(text: string, unit: TextUnit): number {
   return count
 }
 
+/** Whether a text is no longer than a message; of one that is far longer, nothing is counted. */
+const fits = (text: string, { size, unit }: TextLimit): boolean =>
+  text.length <= (unit === 'chars' ? 2 : 1) * size && lengthIn(text, unit) <= size
+
 /**
  * Cuts a Markdown text into messages. Cuts lie between paragraphs, else lines, else words; a code fence that is cut is
  * closed and opened again; links, inline code, emphasis, HTML entities and what is one sign to the eye stay whole
  * wherever they fit at all. No part is empty.
  */
-export function splitText(text: string, { size, unit }: TextLimit): string[] {
+export function splitText(text: string, limit: TextLimit): string[] {
+  const { size, unit } = limit
   const parts: string[] = []
   let rest = text.trim()
   let fence: Fence | undefined
   while (rest !== '') {
     const opening = fence === undefined ? '' : `${lengthIn(fence.open, unit) > size / 3 ? fence.mark : fence.open}\n`
-    if (lengthIn(opening + rest, unit) <= size) {
+    if (fits(opening + rest, limit)) {
       parts.push(opening + rest)
       break
     }
@@ -56,14 +61,24 @@ export function splitText(text: string, { size, unit }: TextLimit): string[] {
   return parts
 }
 
-/** A text that ends inside a code block, with the block closed. */
-export const withFenceClosed = (text: string): string => text + closingOf(fenceAfter(text))
+/**
+ * What the first of its messages shows of a text that is still being written; '' where nothing does. Only as much of
+ * the text is looked at as can matter.
+ */
+export function firstPart(text: string, limit: TextLimit): string {
+  // A sign of `chars` may be two of a string's. What begins before the cut and ends behind it decides where the cut is.
+  const begun = text.slice(0, 2 * limit.size + LOOK_AHEAD)
+  return splitText(begun + closingOf(fenceAfter(begun)), limit)[0] ?? ''
+}
+
+/** Characters; longer than anything that stays whole. */
+const LOOK_AHEAD = 2100
 
 /** Where to cut so that what comes before has at most `room` units. */
 function cutOf(text: string, room: number, unit: TextUnit, inCode: boolean): number {
   const end = endWithin(text, room, unit)
   const window = text.slice(0, end + 1)
-  const spans = inCode ? [] : spansOf(text.slice(0, end + 2000))
+  const spans = inCode ? [] : spansOf(text.slice(0, end + LOOK_AHEAD))
   const whole = (at: number): boolean => at > 0 && spans.every(([from, to]) => at <= from || at >= to)
   // A cut in the first third would leave a message that is nearly empty.
   const least = Math.floor(end / 3)
@@ -79,19 +94,21 @@ function cutOf(text: string, room: number, unit: TextUnit, inCode: boolean): num
 
 /** The last boundary between signs at which the text before fits. */
 function endWithin(text: string, room: number, unit: TextUnit): number {
-  let used = 0
+  const end = pointsWithin(text, room, unit)
+  if (end >= text.length) return text.length
+  // One sign that is longer than a message is cut between code points, after at least one.
+  const sign = signs.segment(text.slice(0, end + 64)).containing(end)?.index ?? 0
+  return sign > 0 ? sign : Math.max(end, String.fromCodePoint(text.codePointAt(0)!).length)
+}
+
+/** The last boundary between code points at which the text before fits. */
+function pointsWithin(text: string, room: number, unit: TextUnit): number {
+  if (unit === 'bytes') return encoder.encodeInto(text.slice(0, room), new Uint8Array(room)).read
   let end = 0
-  for (const { segment } of signs.segment(text.slice(0, room + 64))) {
-    used += lengthIn(segment, unit)
-    if (used > room) break
-    end += segment.length
-  }
-  if (end > 0) return end
-  // One sign that is longer than a message: between code points, at least one.
-  for (const point of text) {
-    used = lengthIn(text.slice(0, end + point.length), unit)
-    if (used > room && end > 0) break
-    end += point.length
+  for (let used = 0; end < text.length; used++) {
+    const size = text.codePointAt(end)! > 0xffff ? 2 : 1
+    if ((unit === 'utf16' ? end + size : used + 1) > room) break
+    end += size
   }
   return end
 }
