@@ -164,6 +164,7 @@ export async function createApp(deps: Deps) {
     // Also on Bun, whose `fetch` keeps the 257th answer waiting until another is over.
     pooled: true,
     pluginModels: () => plugins.given('text_provider'),
+    pluginSpeech: (signal) => plugins.first('speech', signal),
     audit: (entry) => auth.audit.record(entry),
     now,
   })
@@ -354,8 +355,7 @@ export async function createApp(deps: Deps) {
     tools,
     uploads,
     outbound,
-    transcribe: async (file, signal) =>
-      await (await plugins.first('speech', signal) ?? models).transcribe(file, signal),
+    transcribe: models.transcribe,
     config: settings,
     bus,
     log,

@@ -99,7 +99,11 @@ export function createAsks(
 
   async function send(ask: AskRow): Promise<string> {
     const caller = channelCaller(ask.channel, { id: ask.sender_id, name: ask.sender_name })
-    const rows = await withFiles(await inbox.messagesOf(ask.id))
+    const hear = voiceNotes.begin(async (call) => {
+      await sessions.create(caller, { session_id: ask.session_id })
+      await sessions.noteCall(caller, ask.session_id, { ...call, source: `channel:${ask.channel}` })
+    })
+    const rows = await withFiles(await inbox.messagesOf(ask.id), hear)
     const attachments = rows.flatMap((row) => row.state === 'turn' && row.attachment ? [row.attachment] : [])
       .slice(0, 32).map(({ size: _, ...file }): AttachmentInput => file)
     const text = askText(ask, rows, await quotesOf(rows))
@@ -130,8 +134,7 @@ export function createAsks(
   }
 
   /** Files are fetched, and voice notes heard, once and kept, so that a second try says exactly the same. */
-  async function withFiles(rows: InboxRow[]): Promise<InboxRow[]> {
-    const hear = voiceNotes.begin()
+  async function withFiles(rows: InboxRow[], hear: Hearing): Promise<InboxRow[]> {
     const out: InboxRow[] = []
     for (const row of rows) {
       if (!row.media) {

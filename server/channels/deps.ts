@@ -4,6 +4,7 @@ import type { Caller } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
 import type { Db } from '../db/open.ts'
 import type { Outbound } from '../http/outbound.ts'
+import type { Models } from '../models/service.ts'
 import type { Gateway, GatewayListener } from '../plugins/gateway.ts'
 import type { Sessions } from '../sessions/service.ts'
 import type { Log } from '../system/log.ts'
@@ -39,10 +40,7 @@ export type ChannelDeps = {
   uploads: Pick<Uploads, 'save' | 'find' | 'read'>
   outbound: Outbound
   /** Writes down what was said in a file; undefined where nobody can. */
-  transcribe: (
-    file: { bytes: Uint8Array; filename: string; mime_type: string },
-    signal: AbortSignal,
-  ) => Promise<string | undefined>
+  transcribe: Models['transcribe']
   config: () => Pick<Config, 'name' | 'channels' | 'gateways'>
   bus: Bus
   log: Log

@@ -1,5 +1,6 @@
 import type { Attachment } from '../../shared/turn-events.ts'
 import { AppError } from '../errors.ts'
+import type { Transcript, TranscriptCall } from '../models/transcribe.ts'
 import type { ChannelDeps } from './deps.ts'
 import type { RemoteMedia } from './inbox-store.ts'
 
@@ -23,18 +24,17 @@ export function createVoiceNotes({ transcribe, log, bus }: Pick<ChannelDeps, 'tr
   })
 
   return {
-    begin(): Hearing {
+    /** `spent` hears of each model call; what it throws ends the hearing. */
+    begin(spent: (call: TranscriptCall) => Promise<void>): Hearing {
       let left = PATIENCE_MS
-      return async ({ kind, channel, bytes, filename, mime_type = 'application/octet-stream' }) => {
-        const called = Object.hasOwn(CALLED, kind) ? CALLED[kind]! : undefined
-        if (called === undefined) return undefined
+
+      async function written(file: Parameters<Hearing>[0]): Promise<Transcript | undefined> {
+        if (left <= 0) return undefined
+        const { channel, bytes, filename, mime_type = 'application/octet-stream' } = file
         const began = performance.now()
         try {
-          const signal = AbortSignal.any([AbortSignal.timeout(Math.max(0, left)), stop.signal])
-          const words = left > 0 ? await transcribe({ bytes, filename, mime_type }, signal) : undefined
-          if (words === undefined) return `[${called}; it could not be transcribed]`
-          const said = words.trim().slice(0, MAX_CHARACTERS)
-          return said ? `[${called}, transcribed:] ${said}` : `[${called}; nobody speaks in it]`
+          const signal = AbortSignal.any([AbortSignal.timeout(left), stop.signal])
+          return await transcribe({ bytes, filename, mime_type }, signal)
         } catch (error) {
           // The next start asks again.
           if (stop.signal.aborted) throw new AppError('unavailable', 'The server is stopping')
@@ -42,10 +42,20 @@ export function createVoiceNotes({ transcribe, log, bus }: Pick<ChannelDeps, 'tr
             channel,
             error: (error as Error).message,
           })
-          return `[${called}; it could not be transcribed]`
+          return undefined
         } finally {
           left -= Math.round(performance.now() - began)
         }
+      }
+
+      return async (file) => {
+        const called = Object.hasOwn(CALLED, file.kind) ? CALLED[file.kind]! : undefined
+        if (called === undefined) return undefined
+        const transcript = await written(file)
+        if (!transcript) return `[${called}; it could not be transcribed]`
+        if (transcript.call) await spent(transcript.call)
+        const said = transcript.text.trim().slice(0, MAX_CHARACTERS)
+        return said ? `[${called}, transcribed:] ${said}` : `[${called}; nobody speaks in it]`
       }
     },
   }

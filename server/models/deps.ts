@@ -3,6 +3,7 @@ import type { Bus } from '../bus/bus.ts'
 import type { Log } from '../system/log.ts'
 import type { ModelProvider, PluginModels } from './provider.ts'
 import type { ModelStore } from './store.ts'
+import type { PluginSpeech } from './transcribe.ts'
 
 /** One entry for the audit log. */
 export type AuditEntry = {
@@ -29,6 +30,8 @@ export type ModelsDeps = {
   pooled?: boolean | undefined
   /** What plugins that run answer for. */
   pluginModels?: (() => PluginModels[]) | undefined
+  /** The plugin that writes recordings down; one that is about to come is waited for. */
+  pluginSpeech?: ((signal: AbortSignal) => Promise<PluginSpeech | undefined>) | undefined
   audit?: ((entry: AuditEntry) => void | Promise<void>) | undefined
   now: () => number
 }

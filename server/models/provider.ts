@@ -77,7 +77,7 @@ export interface ModelProvider {
   listModels(signal: AbortSignal): Promise<ModelInfo[]>
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>
   /** Writes down what is said in a file; left out where the endpoint has no such thing. Throws as `listModels` does. */
-  transcribe?(model: string, file: AudioFile, signal: AbortSignal): Promise<string>
+  transcribe?(model: string, file: AudioFile, signal: AbortSignal): Promise<{ text: string; usage: TokenUsage | null }>
 }
 
 export type AudioFile = { bytes: Uint8Array; filename: string; mime_type: string }

@@ -21,7 +21,7 @@ import { createProviderVerbs } from './provider-verbs.ts'
 import type { AudioFile } from './provider.ts'
 import { createResolve, type ResolvedModel } from './resolve.ts'
 import { testProvider, type TestResult } from './test-provider.ts'
-import { createTranscribe } from './transcribe.ts'
+import { createTranscribe, type Transcript } from './transcribe.ts'
 
 export type { ResolvedModel } from './resolve.ts'
 
@@ -45,8 +45,8 @@ export type Models = {
   resolveNow(pin: string | null): ResolvedModel | undefined
   /** Reads what `resolveNow` looks at. */
   prepare(): Promise<void>
-  /** What is said in a file; undefined where no enabled model of kind `stt` can write it down. */
-  transcribe(file: AudioFile, signal: AbortSignal): Promise<string | undefined>
+  /** What is said in a file; undefined where neither a plugin nor an enabled model of kind `stt` can write it down. */
+  transcribe(file: AudioFile, signal: AbortSignal): Promise<Transcript | undefined>
   /** What a person may choose from, the built-in assistant last. */
   options(): Promise<ModelOption[]>
   /** Adds the providers that the environment names and an Ollama that runs; each once in the life of a home. */
@@ -82,7 +82,7 @@ export function createModels(deps: ModelsDeps): Models {
     update: models.update,
     remove: models.remove,
     ...resolving,
-    transcribe: createTranscribe({ connections }),
+    transcribe: createTranscribe({ ...deps, connections }),
     detect: detection.detect,
     lookAtPlugins,
   }

@@ -3,7 +3,7 @@ import type { ModelEvent } from '../models/provider.ts'
 import type { ResolvedModel } from '../models/service.ts'
 
 /** US dollars of one model call; null when the price is not known. */
-export function costOf(model: ResolvedModel, usage: TokenUsage): number | null {
+export function costOf(model: Pick<ResolvedModel, 'price'>, usage: TokenUsage): number | null {
   if (!model.price) return null
   const cached = usage.cache_read_tokens ?? 0
   const cachedPrice = model.price.cache_read_per_million ?? model.price.input_per_million

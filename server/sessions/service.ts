@@ -1,10 +1,12 @@
 import { ulid } from '../db/ulid.ts'
 import type { CreateSessionInput, Session, Turn, UpdateSessionInput } from '../../shared/sessions.ts'
-import { isFinal } from '../../shared/turn-events.ts'
+import { isFinal, type TokenUsage } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import { AppError, invalid, notFound } from '../errors.ts'
 import { createAccess, type SessionsDeps } from './access.ts'
+import type { ResolvedModel } from '../models/service.ts'
 import { createHistoryVerbs } from './history-verbs.ts'
+import { costOf } from './model-call.ts'
 import { createQueueVerbs } from './queue-verbs.ts'
 import { createSendMessage } from './send-message.ts'
 import { createTranscriptVerbs } from './transcript-verbs.ts'
@@ -120,6 +122,27 @@ export function createSessions(deps: SessionsDeps) {
 
     /** What the caller's model calls used since a moment (epoch milliseconds). */
     spent: (caller: Caller, since: number) => store.spentSince(caller.handle, since),
+
+    /** Puts a model call that belongs to no turn on the ledger of a session; `usage` is null where nobody counted. */
+    async noteCall(
+      caller: Caller,
+      id: string,
+      { runtime_id, price, usage, source }: Pick<ResolvedModel, 'runtime_id' | 'price'> & {
+        usage: TokenUsage | null
+        source: string
+      },
+    ): Promise<void> {
+      demand(caller, 'chat')
+      const { sid } = await own(caller, id)
+      const call = {
+        turn_id: '',
+        model: runtime_id,
+        usage: usage ?? { input_tokens: 0, output_tokens: 0, estimated: true },
+        cost_usd: usage && costOf({ price }, usage),
+        source,
+      }
+      await commitOnly((tx) => store.recordCall(tx, { ...call, sid, at: deps.now() }))
+    },
 
     /** Removes a session with all its children; what runs in them is stopped first. */
     async remove(caller: Caller, id: string) {

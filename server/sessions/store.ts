@@ -284,7 +284,7 @@ export function createSessionStore(database: Db) {
 
     async callTotals(sid: number): Promise<CallTotals> {
       const { rows } = await sql<CallTotals>`
-        select count(distinct turn_id) as turns, sum(cost_usd) as cost_usd,
+        select count(distinct nullif(turn_id, '')) as turns, sum(cost_usd) as cost_usd,
           coalesce(sum(input_tokens), 0) as input_tokens, coalesce(sum(output_tokens), 0) as output_tokens,
           coalesce(sum(cache_read_tokens), 0) as cache_read_tokens, coalesce(sum(reasoning_tokens), 0) as reasoning_tokens,
           (select input_tokens from model_calls where sid = ${sid} and source = '' order by id desc limit 1)

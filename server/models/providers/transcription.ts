@@ -1,3 +1,4 @@
+import type { TokenUsage } from '../../../shared/turn-events.ts'
 import { AppError } from '../../errors.ts'
 import type { AudioFile, ProviderSettings } from '../provider.ts'
 import { askJson } from './upstream.ts'
@@ -23,7 +24,7 @@ export async function transcribeAt(
   model: string,
   { bytes, filename, mime_type }: AudioFile,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<{ text: string; usage: TokenUsage | null }> {
   const { host } = new URL(base)
   const ending = ENDINGS[mime_type]
   const form = new FormData()
@@ -39,7 +40,15 @@ export async function transcribeAt(
     headers: { ...headers, 'content-type': packed.headers.get('content-type')! },
     body: new Uint8Array(await packed.arrayBuffer()),
   }, signal)
-  const text = (answer as { text?: unknown } | null)?.text
+  const { text, usage } = (answer ?? {}) as { text?: unknown; usage?: unknown }
   if (typeof text !== 'string') throw new AppError('bad_gateway', `${host} answered with no text for a recording.`)
-  return text
+  return { text, usage: tokensOf(usage) }
 }
+
+/** Null where an endpoint counts none: some bill by the second. */
+function tokensOf(usage: unknown): TokenUsage | null {
+  const { input_tokens, output_tokens } = (usage ?? {}) as Record<string, unknown>
+  return isCount(input_tokens) && isCount(output_tokens) ? { input_tokens, output_tokens } : null
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
