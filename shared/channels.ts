@@ -190,7 +190,7 @@ export type Channel = {
   detail: string | null
   /** Why the plugin does not run. */
   problem: string | null
-  /** Who may write, in words: "nobody", "2 people". */
+  /** Who may write, in words: "nobody", "2 people and everybody matching guest*". */
   open_to: string
   messages: { in: number; out: number; in_last_hour: number; out_last_hour: number }
   /** In the last 60 minutes, oldest first. */

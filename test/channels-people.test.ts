@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
-import type { ChannelGroup, ChannelPerson, OutboxEntry, Pairing } from '../shared/channels.ts'
+import type { Channel, ChannelGroup, ChannelPerson, OutboxEntry, Pairing } from '../shared/channels.ts'
 import * as v from 'valibot'
 import { COMPONENTS } from '../server/openapi/schemas.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
@@ -83,6 +83,26 @@ describe('people and groups', () => {
     for (const query of ['cursor=x', 'cursor=WzFd', 'limit=0', 'limit=201']) {
       await app.json(`/api/channel-people?${query}`, { status: 400 })
     }
+  })
+})
+
+describe('who a channel is open to', () => {
+  const openTo = async (telegram: object) => {
+    const { app } = await begin({ channels: { telegram } })
+    for (const id of ['42', '7']) {
+      await app.json(`/api/channel-people/telegram/${id}`, { method: 'PATCH', json: { paired: true } })
+    }
+    return (await app.json<Channel>('/api/channels/telegram')).open_to
+  }
+
+  it('is told in words: nobody twice, and a pattern is no person', async () => {
+    assert.equal(await openTo({ allowed_users: ['42', 'guest*', 'guest*'] }), '2 people and everybody matching guest*')
+    assert.equal(
+      await openTo({ allowed_users: ['*x', 'a*', '9'], allowed_groups: ['-1', '-2*'] }),
+      '4 people, everybody matching a*, 1 group and every group matching -2*',
+    )
+    assert.equal(await openTo({ allowed_users: ['*', '42'] }), 'everybody')
+    assert.equal(await openTo({ allowed_groups: ['*', '-1'] }), '2 people and every group')
   })
 })
 

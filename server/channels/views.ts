@@ -72,24 +72,28 @@ function openTo(
   letIn: { people: Set<string>; groups: Set<string> } = { people: new Set(), groups: new Set() },
 ): string {
   if (settings.allowed_users.includes('*')) return 'everybody'
-  const who = new Set([
-    ...settings.allowed_users,
-    ...letIn.people,
-  ])
-  const where = new Set([
-    ...settings.allowed_groups,
-    ...letIn.groups,
-  ])
-  const parts = [
-    ...(who.size > 0 ? [who.size === 1 ? '1 person' : `${who.size} people`] : []),
-    ...(where.has('*')
-      ? ['every group']
-      : where.size > 0
-      ? [where.size === 1 ? '1 group' : `${where.size} groups`]
-      : []),
-  ]
-  return parts.join(' and ') || 'nobody'
+  const where = settings.allowed_groups.includes('*')
+    ? ['every group']
+    : counted(settings.allowed_groups, letIn.groups, ['1 group', 'groups', 'every group matching'])
+  const who = counted(settings.allowed_users, letIn.people, ['1 person', 'people', 'everybody matching'])
+  return listOf.format([...who, ...where]) || 'nobody'
 }
+
+/** How many there are by their ids, and the patterns: nobody knows how many match one. */
+function counted(
+  allowed: readonly string[],
+  letIn: ReadonlySet<string>,
+  [one, many, matching]: readonly [string, string, string],
+): string[] {
+  const ids = new Set([...allowed.filter((id) => !id.endsWith('*')), ...letIn])
+  const patterns = new Set(allowed.filter((id) => id.endsWith('*')))
+  return [
+    ...(ids.size > 0 ? [ids.size === 1 ? one : `${ids.size} ${many}`] : []),
+    ...[...patterns].map((pattern) => `${matching} ${pattern}`),
+  ]
+}
+
+const listOf = new Intl.ListFormat('en-GB', { type: 'conjunction' })
 
 export const toPerson = ({ last_seen_at, paired, trusted, ...row }: PersonRow): ChannelPerson => ({
   ...row,
