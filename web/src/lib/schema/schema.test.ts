@@ -65,6 +65,8 @@ describe('a schema for a form', () => {
     assert.equal(words({}), 'anything')
     assert.equal(limitWords({ type: 'string' }), '')
     assert.equal(limitWords({ type: 'string', minLength: 2, maxLength: 9 }), '2 to 9 characters')
+    assert.equal(limitWords({ type: 'string', minLength: 1, maxLength: 9 }), 'at most 9 characters')
+    assert.equal(limitWords({ type: 'string', minLength: 1 }), '')
   })
 })
 

@@ -177,9 +177,10 @@ export function limitWords(schema: JsonSchema): string {
 }
 
 function length({ minLength, maxLength }: JsonSchema): string | undefined {
-  if (minLength && maxLength) return `${minLength} to ${maxLength} characters`
+  // One character is what "is needed" says.
+  if (minLength && minLength > 1 && maxLength) return `${minLength} to ${maxLength} characters`
   if (maxLength) return `at most ${maxLength} characters`
-  return minLength ? `at least ${minLength} characters` : undefined
+  return minLength && minLength > 1 ? `at least ${minLength} characters` : undefined
 }
 
 function range({ minimum, maximum }: JsonSchema): string | undefined {
