@@ -217,6 +217,17 @@ test('a code of the platform appears while the page is open, with the time that 
   await expect(page.getByRole('img', { name: 'QR code of test' })).toHaveCount(0)
 })
 
+test('what is still to be done on the platform is told while it is connected, with its address to copy', async () => {
+  await order('raw {"type":"status","connected":true,"detail":"Enter https://a.example/hooks/x there"}\\n')
+  await expect(card('test')).toContainText('Enter https://a.example/hooks/x there')
+  await page.goto('/channels?setup=test')
+  await page.getByRole('button', { name: 'Copy the address' }).click()
+  await expect(page.getByRole('button', { name: 'Copied' })).toBeVisible()
+  await page.goto('/channels')
+  await order('raw {"type":"status","connected":true}\\n')
+  await expect(card('test')).not.toContainText('a.example')
+})
+
 test('rules are tried before they are saved, moved by keyboard, and never written over others', async () => {
   await page.goto('/channels?tab=routing')
   for (const [sender, session] of [['8', 'eight'], ['7', 'seven']] as const) {

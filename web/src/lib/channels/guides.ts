@@ -1,5 +1,12 @@
+import { SLACK_MANIFEST } from './slack-manifest.ts'
+
 /** Where a bot of a platform comes from: what is done there before anything can be entered here. */
-export type Guide = { steps: string[]; link?: { href: string; label: string } }
+export type Guide = {
+  steps: string[]
+  link?: { href: string; label: string }
+  /** What is pasted there. */
+  paste?: { text: string; label: string }
+}
 
 /** By the id of the plugin; others explain themselves at their fields. */
 export const GUIDES: Record<string, Guide> = {
@@ -21,12 +28,13 @@ export const GUIDES: Record<string, Guide> = {
   },
   slack: {
     steps: [
-      'Press Create New App, From a manifest, choose the workspace, and paste the manifest from the README of this plugin.',
+      'Press Create New App, From a manifest, choose the workspace, and paste the manifest that you copy below.',
       'On the page Basic Information, under App-Level Tokens, generate a token with the scope connections:write. It begins with xapp-: the app token.',
       'On the page Install App press Install to Workspace. What begins with xoxb- is the bot token.',
       'Later, call it into a channel with /invite @gatehouse.',
     ],
     link: { href: 'https://api.slack.com/apps', label: 'Open your Slack apps' },
+    paste: { text: SLACK_MANIFEST, label: 'Copy the manifest' },
   },
   whatsapp: {
     steps: [
@@ -34,7 +42,7 @@ export const GUIDES: Record<string, Guide> = {
       'Make an app of the type Business and add the product WhatsApp. It comes with a test number.',
       'In the business settings make a system user with the app and the WhatsApp account, and a token for it that never expires, with whatsapp_business_messaging.',
       'The phone number ID is on the page API Setup (it is not the number); the app secret under App settings, Basic; the verify token is a word of your own.',
-      'Once it is connected, enter its address and the verify token under WhatsApp, Configuration, and subscribe to messages. The channel tells the address.',
+      'Once it is connected, it tells its address here: enter that and the verify token under WhatsApp, Configuration, and subscribe to messages.',
     ],
     link: { href: 'https://developers.facebook.com/apps', label: 'Open your Meta apps' },
   },

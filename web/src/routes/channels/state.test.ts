@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Channel } from '../../../../shared/channels.ts'
 import type { Plugin } from '../../../../shared/plugins.ts'
-import { idleOf, lookOf, mendOf, nameProblem, nextName, platformsOf } from './state.ts'
+import { addressIn, idleOf, lookOf, mendOf, nameProblem, nextName, platformsOf } from './state.ts'
 
 const channel = (part: Partial<Channel>): Channel =>
   ({ state: 'ready', connected: true, auth: null, ...part }) as Channel
@@ -59,4 +59,9 @@ describe('what to do about a failure', () => {
     assert.equal(mendOf('the moon is full'), undefined)
     assert.equal(mendOf(null), undefined)
   })
+})
+
+it('an address to be entered elsewhere is found in what a plugin says', () => {
+  assert.equal(addressIn('Enter https://a.example/hooks/x, then wait'), 'https://a.example/hooks/x')
+  assert.equal(addressIn('Waits for the first message'), undefined)
 })

@@ -42,9 +42,12 @@ const MENDS: [RegExp, string][] = [
     'It tried what its manifest does not declare. Look at its permissions on the Plugins page.',
   ],
   [/no plugin "/i, 'Install the plugin, or take the channel out of gatehouse.yaml.'],
-  [/rate.?limit|429|too many requests/i, 'The platform asks to slow down; what waits is sent later.'],
   [
-    /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|fetch failed|can.?t be reached|network/i,
+    /rate.?limit|429|too many requests/i,
+    'The platform asks to slow down: it goes on by itself after a while, or send it again then.',
+  ],
+  [
+    /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|fetch failed|can(.?t| ?not) be reached|network/i,
     'Check the address, and whether this machine is online.',
   ],
   [/crash|exited|ended|signal/i, 'Its last words are in its log. Restart it once the cause is mended.'],
@@ -53,6 +56,9 @@ const MENDS: [RegExp, string][] = [
 /** What to do about a failure, where that can be told. */
 export const mendOf = (text: string | null | undefined): string | undefined =>
   text ? MENDS.find(([pattern]) => pattern.test(text))?.[1] : undefined
+
+/** The first address in what a plugin says. */
+export const addressIn = (text: string): string | undefined => /https?:\/\/[^\s,;]+/.exec(text)?.[0]
 
 /** Channels that are named or switched on and do not run, so that the list of those that run does not have them. */
 export const idleOf = (carriers: Plugin[], running: Channel[]): Plugin[] =>
