@@ -7,10 +7,20 @@ export type Draft = {
   dispositions: { id: string; disposition: Disposition }[]
 }
 
-export type Kind = 'lines' | 'number' | 'text' | 'flag' | 'choice'
+export type Kind = 'lines' | 'number' | 'bytes' | 'model' | 'flag' | 'choice'
+
+export type SettingOf = {
+  name: string
+  kind: Kind
+  labels?: Record<string, string>
+  /** In place of what its schema says, which names values that the form does not show. */
+  hint?: string
+  /** What holds without it, where that is not told by a default. */
+  usual?: string
+}
 
 /** The settings of a channel in the order of the form. */
-export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels?: Record<string, string> }[] }[] = [
+export const GROUPS: { title: string; fields: SettingOf[] }[] = [
   {
     title: 'People',
     fields: [
@@ -23,7 +33,12 @@ export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels
     title: 'Groups',
     fields: [
       { name: 'allowed_groups', kind: 'lines' },
-      { name: 'activation', kind: 'choice', labels: { mention: 'What is addressed to it', always: 'Everything' } },
+      {
+        name: 'activation',
+        kind: 'choice',
+        labels: { mention: 'What is addressed to it', always: 'Everything' },
+        hint: '',
+      },
       {
         name: 'group_disposition',
         kind: 'choice',
@@ -36,11 +51,17 @@ export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels
   {
     title: 'Answers',
     fields: [
-      { name: 'model', kind: 'text' },
+      {
+        name: 'model',
+        kind: 'model',
+        usual: 'The default model',
+        hint: 'Whoever chooses another with /model keeps that',
+      },
       {
         name: 'queue_policy',
         kind: 'choice',
         labels: { fifo: 'Answered afterwards', merge: 'Joined to one', interrupt: 'Interrupts' },
+        usual: 'As in any conversation',
       },
       { name: 'burst_ms', kind: 'number' },
       { name: 'streaming', kind: 'flag' },
@@ -48,6 +69,7 @@ export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels
         name: 'ack_reaction',
         kind: 'choice',
         labels: { off: 'None', working: 'While it works, and when it failed', all: 'Also when it is done' },
+        hint: 'A sign below what people write, where the platform has them',
       },
     ],
   },
@@ -59,13 +81,15 @@ export const GROUPS: { title: string; fields: { name: string; kind: Kind; labels
         name: 'text_unit',
         kind: 'choice',
         labels: { utf16: 'UTF-16 units', chars: 'Characters', bytes: 'Bytes' },
+        usual: 'What the platform counts',
       },
-      { name: 'max_media_bytes', kind: 'number' },
+      { name: 'max_media_bytes', kind: 'bytes' },
     ],
   },
 ]
 
 const FIELDS = GROUPS.flatMap(({ fields }) => fields)
+const NUMBERS: Kind[] = ['number', 'bytes']
 
 const USUAL: Record<string, unknown> = CHANNEL_DEFAULTS
 
@@ -111,7 +135,7 @@ function entered(kind: Kind, value: string | boolean): unknown {
   const text = value.trim()
   if (text === '') return undefined
   if (kind === 'lines') return text.split(/[\n,]/).map((line) => line.trim()).filter(Boolean)
-  if (kind !== 'number') return text
+  if (!NUMBERS.includes(kind)) return text
   const number = Number(text.replaceAll(/[\s_]/g, ''))
   return Number.isFinite(number) ? number : text
 }
