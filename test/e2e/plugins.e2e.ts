@@ -191,7 +191,7 @@ test('one that crashes again and again says why it is in quarantine, and what to
   await expect(row('crasher')).toContainText('In quarantine')
   await expect(row('Capable')).toHaveCount(0)
   await page.goto('/plugins?tab=doctor')
-  await expect(page.getByRole('list', { name: 'Checks' })).toContainText('is in quarantine')
+  await expect(page.getByRole('list', { name: 'What needs a look' })).toContainText('is in quarantine')
 })
 
 test('one that carries a chat is read here and set up among the channels; both pages say the same', async () => {
