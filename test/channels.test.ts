@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { Channel, OutboxEntry, Pairing } from '../shared/channels.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
-import { testApp } from './support/app.ts'
+import { framesOf, testApp } from './support/app.ts'
 import { answered, begin, closeAll, forget, lastText, opened } from './support/channel-app.ts'
 import { ALL, chatPlatform, hostOf, until } from './support/chat-platform.ts'
 
@@ -351,6 +351,40 @@ describe('pairing', () => {
     await app.json(`/api/pairings/${pairing!.id}/approve`, { json: {} })
     await answered(chat, 2, '7')
     assert.match(chat.texts('7')[1]!, /You are let in/)
+  })
+
+  it('waits for no answer while its channel is switched off, and does again when it is on', async () => {
+    let on = true
+    const chat = chatPlatform()
+    const host = { ...hostOf(chat), gateways: () => on ? [chat.gateway] : [] }
+    const { app } = await begin({ channels: closed, host })
+    const waiting = async () => (await app.json<{ pairings: Pairing[] }>('/api/pairings')).pairings
+    await chat.say({ text: 'hi', from: '9' })
+    const [asked] = await waiting()
+    const stop = new AbortController()
+    const stream = framesOf(await app.request('/api/stream?topics=resources', { signal: stop.signal }))
+    const timer = setTimeout(() => stop.abort(), 20_000)
+    assert.equal((await stream.next()).value?.event, 'hello')
+    on = false
+    chat.turn('stopped')
+    let news: Record<string, unknown> = {}
+    // The outbox may have something to tell before.
+    while (news.resource !== 'pairing') news = JSON.parse((await stream.next()).value!.data!)
+    assert.deepEqual([news.action, news.id], ['updated', asked!.id])
+    clearTimeout(timer)
+    stop.abort()
+    assert.deepEqual(await waiting(), [])
+    for (const which of [asked!.id, asked!.code]) {
+      for (const decision of ['approve', 'reject']) {
+        const path = `/api/pairings/${which}/${decision}`
+        const refused = await app.json<{ error: string }>(path, { method: 'POST', json: {}, status: 409 })
+        assert.match(refused.error, /^telegram is switched off; switch it on/)
+      }
+    }
+    on = true
+    chat.turn('starting')
+    assert.deepEqual(await waiting(), [asked])
+    await app.json(`/api/pairings/${asked!.code}/approve`, { method: 'POST', json: {} })
   })
 
   it('gives no code in groups', async () => {

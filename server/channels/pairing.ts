@@ -27,9 +27,11 @@ export function createPairings(
     store: PeopleStore
     outboxStore: OutboxStore
     outbox: Outbox
+    /** Names of the channels that are switched on. */
+    channels: () => string[]
   },
 ) {
-  const { store, outboxStore, outbox, bus, log, now } = deps
+  const { store, outboxStore, outbox, bus, log, now, channels } = deps
 
   const tell = (id: string, action: 'created' | 'updated'): void =>
     bus.publish({ type: 'resource', resource: 'pairing', action, id, handle: 'owner' })
@@ -40,6 +42,9 @@ export function createPairings(
     state: 'approved' | 'rejected',
     trusted: boolean,
   ): Promise<Pairing> {
+    if (pairing.state === 'pending' && !channels().includes(pairing.channel)) {
+      throw new AppError('conflict', `${pairing.channel} is switched off; switch it on to decide who may write there`)
+    }
     const welcome = (tx: Tx) =>
       outboxStore.add(tx, {
         ...chatOf(pairing),
@@ -103,11 +108,16 @@ export function createPairings(
       tell(id, 'created')
     },
 
-    /** Newest first. */
+    /** A channel was switched on or off: what it asks is in the list again, or is not any more. */
+    async switched(channel: string): Promise<void> {
+      for (const row of await store.pending(now())) if (row.channel === channel) tell(row.id, 'updated')
+    },
+
+    /** Newest first; of a channel that is switched off nobody waits. */
     async list(caller: Caller, query: PairingQuery): Promise<{ pairings: Pairing[]; nextCursor: string | null }> {
       demand(caller, 'admin')
       const at = now()
-      const rows = await store.pairings(query, at)
+      const rows = await store.pairings(query, at, channels())
       const of = { entry: (row: PairingRow) => toPairing(row, at), cursor: ({ id }: PairingRow) => id }
       const { entries: pairings, nextCursor } = pageOf(rows, query.limit, of)
       return { pairings, nextCursor }

@@ -110,10 +110,16 @@ export function createPeopleStore(database: Db) {
         .returningAll().executeTakeFirstOrThrow()
     },
 
-    /** Newest first; one more than the page holds, where there are more. */
-    pairings: ({ state, q, limit, cursor }: PairingQuery, now: number): Promise<PairingRow[]> => {
+    /** Newest first; one more than the page holds, where there are more. Of those that wait, only on `channels`. */
+    pairings: (
+      { state, q, limit, cursor }: PairingQuery,
+      now: number,
+      channels: readonly string[],
+    ): Promise<PairingRow[]> => {
       let query = db.selectFrom('channel_pairings').selectAll().orderBy('id', 'desc').limit(limit + 1)
-      if (state === 'pending') query = query.where('state', '=', 'pending').where('expires_at', '>', now)
+      if (state === 'pending') {
+        query = query.where('state', '=', 'pending').where('expires_at', '>', now).where('channel', 'in', channels)
+      }
       if (q) query = query.where(holds(q, 'person_name', 'person_id', 'code'))
       if (cursor !== undefined) query = query.where('id', '<', cursor)
       return query.execute()

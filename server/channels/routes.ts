@@ -173,6 +173,7 @@ export const channelRoutes = (channels: Channels) =>
       operation({
         id: 'listPairings',
         summary: 'Strangers who ask to be let in, newest first',
+        description: 'While a channel is switched off, nobody on it waits, and nothing can be decided (409).',
         scope: 'admin',
         query: PairingQuery,
         returns: '{pairings: Pairing[], nextCursor}',

@@ -78,7 +78,13 @@ export async function createChannels(deps: ChannelDeps) {
   })
   const typing = createTyping({ gateway, now })
   const reactions = createReactions({ gateway, settings, log })
-  const pairings = createPairings({ ...deps, store: people, outboxStore, outbox })
+  const pairings = createPairings({
+    ...deps,
+    store: people,
+    outboxStore,
+    outbox,
+    channels: () => plugins.gateways().map(({ name }) => name),
+  })
   const questions = createQuestions({ ...deps, outbox, store: outboxStore, people, settings, gateway })
   const commands = createChatCommands({ ...deps, people, pairings, questions, settings })
   const replies = createReplies({
@@ -132,6 +138,7 @@ export async function createChannels(deps: ChannelDeps) {
   plugins.onGatewayState(({ name, state }) => {
     if (state === 'ready') void resume(name)
     else activity.auth(name, null)
+    if (state === 'starting' || state === 'stopped') void switched(name)
     changed(name)
   })
   const unsubscribe = bus.subscribe((event) => {
@@ -156,6 +163,12 @@ export async function createChannels(deps: ChannelDeps) {
     } catch (error) {
       log.error('outbox.not_resumed', 'What waits could not be looked up', { error: String(error) })
     }
+  }
+
+  async function switched(channel: string): Promise<void> {
+    await pairings.switched(channel).catch((error) =>
+      log.error('pairing.not_told', 'Who waits to be let in could not be looked up', { error: String(error) })
+    )
   }
 
   async function forget(): Promise<void> {

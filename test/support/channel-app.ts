@@ -1,6 +1,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { GatewayHost } from '../../server/channels/deps.ts'
 import type { ModelRequest } from '../../server/models/provider.ts'
 import { type Answer, scripted } from '../../server/models/providers/scripted.ts'
 import { type TestApp, testApp } from './app.ts'
@@ -11,6 +12,8 @@ export type Options = {
   channels?: Record<string, unknown>
   answers?: Answer[]
   platforms?: ChatPlatform[]
+  /** In the place of one that always carries them. */
+  host?: GatewayHost
   piece_ms?: number
   env?: Record<string, string>
   /** Fills the home before the server starts on it. */
@@ -45,7 +48,12 @@ export async function begin(options: Options = {}) {
   const platforms = options.platforms ?? [chatPlatform()]
   const model = scripted(options.answers ?? echo(), { piece_ms: options.piece_ms ?? 0 })
   const app = opened(
-    await testApp({ home, model, gateways: hostOf(...platforms), ...(options.env ? { env: options.env } : {}) }),
+    await testApp({
+      home,
+      model,
+      gateways: options.host ?? hostOf(...platforms),
+      ...(options.env ? { env: options.env } : {}),
+    }),
   )
   return { app, home, model, chat: platforms[0]!, platforms }
 }
