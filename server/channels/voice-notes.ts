@@ -1,6 +1,6 @@
 import type { Attachment } from '../../shared/turn-events.ts'
 import { AppError } from '../errors.ts'
-import type { Transcript, TranscriptCall } from '../models/transcribe.ts'
+import type { Transcript, TranscriptCall } from '../models/service.ts'
 import type { ChannelDeps } from './deps.ts'
 import type { RemoteMedia } from './inbox-store.ts'
 

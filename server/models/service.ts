@@ -24,6 +24,7 @@ import { testProvider, type TestResult } from './test-provider.ts'
 import { createTranscribe, type Transcript } from './transcribe.ts'
 
 export type { ResolvedModel } from './resolve.ts'
+export type { Transcript, TranscriptCall } from './transcribe.ts'
 
 /** Providers, their models, and which of them answers. Verbs with a caller publish and record what they change. */
 export type Models = {
