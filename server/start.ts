@@ -63,7 +63,8 @@ export async function start({ env, flags, runtime, stdout, freePort = 0 }: Start
     const restartRequested = new Promise<void>((resolve) => (requestRestart = resolve))
     let requestShutdown: () => void = () => {}
     const shutdownRequested = new Promise<void>((resolve) => (requestShutdown = resolve))
-    const terminalToken = randomBytes(32).toString('base64url')
+    // What begins with a dash would be no value of `--token`.
+    const terminalToken = randomBytes(32).toString('hex')
     const build = readBuild()
     const app = await createApp({
       home,
