@@ -18,6 +18,7 @@ import { type MethodsOf, methodsOf } from '../server/http/methods.ts'
 import { onError, onNotFound } from '../server/http/on-error.ts'
 import { requestId } from '../server/http/request-id.ts'
 import type { Log } from '../server/system/log.ts'
+import { until } from './support/chat-platform.ts'
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 const OWNER = 'a-long-token-of-the-environment-0123456789'
@@ -289,8 +290,7 @@ describe('API keys', () => {
     await sleep(40)
     assert.deepEqual(ended(), [])
     env.clock.now += 60_000
-    await sleep(40)
-    assert.equal(ended().length, 2)
+    await until(ended, (ids) => ids.length === 2)
     assert.ok(ended().includes(key.id))
   })
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -35,6 +36,10 @@ const toolsOf = async (app: TestApp): Promise<McpTool[]> =>
   (await app.json<{ tools: McpTool[] }>('/api/mcp-tools')).tools
 const results = (request: ModelRequest | undefined): string[] =>
   (request?.messages ?? []).filter(({ role }) => role === 'tool').map(({ content }) => String(content))
+
+/** Waits until the server that is slow has a call; it answers when it is let go. */
+const called = (state: string): Promise<true> => until(async () => existsSync(`${state}.called`) || undefined)
+const letGo = (state: string): Promise<void> => writeFile(`${state}.go`, '')
 
 /** Says yes to what a new session asks, until its turn ends. */
 async function askAndAllow(app: TestApp, session: string, text: string): Promise<Approval[]> {
@@ -138,14 +143,15 @@ describe('configured servers', () => {
   it('take changed settings at once, and a call under way ends on the old ones', async () => {
     const model = scripted([[toolCall('slow_act')], 'done', [toolCall('slow_act')], 'done'])
     const app = await open({ model })
-    await add(app, { name: 'slow', ...programs.hostile('slow') })
+    const state = join(app.home, 'pids')
+    await add(app, { name: 'slow', ...programs.hostile('slow', state) })
     await until(async () => (await get(app, 'slow')).server ?? undefined)
     await app.json('/api/mcps/slow/tools/act', { method: 'PUT', json: { effect: 'read' } })
     await app.json('/api/sessions/a/messages', { json: { text: 'go' } })
-    await app.events('a', 0, ({ type }) => type === 'tool_call')
-    await setTimeout(300)
+    await called(state)
     const { mcp } = await app.json<{ mcp: Mcp }>('/api/mcps/slow/enable', { method: 'PUT' })
     assert.equal(mcp.enabled, true)
+    await letGo(state)
     await app.events('a', 0, ({ type }) => type === 'turn_finished')
     await app.ask('b', 'go')
     const [one, two] = [results(model.requests[1])[0]!, results(model.requests[3])[0]!]
@@ -168,10 +174,10 @@ describe('configured servers', () => {
       await until(async () => (await get(app, 'slow')).server ?? undefined)
       await app.json('/api/mcps/slow/tools/act', { method: 'PUT', json: { effect: 'read' } })
       await app.json('/api/sessions/a/messages', { json: { text: 'go' } })
-      await app.events('a', 0, ({ type }) => type === 'tool_call')
+      await called(state)
       const pid = (await readFile(state, 'utf8')).trim().split('\n').at(-1)
-      await setTimeout(300)
       await app.json(path, { method: 'PUT', json })
+      await letGo(state)
       const end = (await app.events('a', 0, ({ type }) => type === 'turn_finished')).at(-1)
       assert.equal(end?.type === 'turn_finished' && end.state, 'completed')
       const [first] = results(model.requests[1])
@@ -186,14 +192,16 @@ describe('configured servers', () => {
   it('that are removed in the middle of a turn fail the calls that are left, not the turn', async () => {
     const model = scripted([[toolCall('slow_act'), toolCall('slow_act')], 'done'])
     const app = await open({ model })
-    await add(app, { name: 'slow', ...programs.hostile('slow') })
+    const state = join(app.home, 'pids')
+    await add(app, { name: 'slow', ...programs.hostile('slow', state) })
     await until(async () => (await get(app, 'slow')).server ?? undefined)
     const turn = askAndAllow(app, 'a', 'go')
     await until(async () => (await app.request('/api/sessions/a')).ok || undefined)
     let answered = 0
     await app.events('a', 0, ({ type }) => type === 'approval_decided' && ++answered === 2)
-    await setTimeout(500)
+    await called(state)
     await app.json('/api/mcps/slow', { method: 'DELETE' })
+    await letGo(state)
     await turn
     const [first, second] = results(model.requests[1])
     assert.match(first!, /pid \d+/)

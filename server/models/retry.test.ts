@@ -55,11 +55,11 @@ describe('retries of a model call', () => {
     const controller = new AbortController()
     setTimeout(() => controller.abort(), 20)
     const started = performance.now()
-    const { events } = await run([fail('rate_limited', 5000), 'never'], controller.signal, {
+    const { events } = await run([fail('rate_limited', 30_000), 'never'], controller.signal, {
       ...LIMITS,
       total_ms: 60_000,
     })
-    assert.ok(performance.now() - started < 500)
+    assert.ok(performance.now() - started < 10_000)
     assert.equal(events.at(-1)?.type, 'failed')
   })
 })

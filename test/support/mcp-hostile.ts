@@ -54,7 +54,14 @@ function call(id: number | string): void {
   if (mode === 'floods') return flood()
   if (mode === 'changing') { for (let i = 0; i < 500; i++) send({ method: 'notifications/tools/list_changed' }) }
   if (mode === 'env') return send({ id, result: text(JSON.stringify(process.env)) })
-  setTimeout(() => send({ id, result: text(`pid ${process.pid}`) }), mode === 'slow' ? 1500 : 0)
+  const answer = () => send({ id, result: text(`pid ${process.pid}`) })
+  if (mode !== 'slow') return answer()
+  appendFileSync(`${state}.called`, `${process.pid}\n`)
+  const waiting = setInterval(() => {
+    if (!existsSync(`${state}.go`)) return
+    clearInterval(waiting)
+    answer()
+  }, 20)
 }
 
 /** More than anybody reads, as fast as the pipe takes it. */
