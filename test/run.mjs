@@ -1,14 +1,17 @@
 // Runs every suite: the same files on Node, Deno and Bun, then the browser. `--fast` runs the quick ones on Node only.
 // The last line is always `N passed, N failed, N skipped`.
 import { spawn } from 'node:child_process'
-import { existsSync, globSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
 const MINUTE = 60_000
+// Every file is a process that loads the server: on Node what one of them compiled serves the others.
+const compiled = mkdtempSync(join(tmpdir(), 'gatehouse-compiled-'))
+process.on('exit', () => rmSync(compiled, { recursive: true, force: true }))
 const fast = process.argv.includes('--fast')
 const all = ['test', 'server', 'shared', 'plugins', 'web/src']
   .flatMap((folder) =>
@@ -143,6 +146,7 @@ function launch(command, files) {
         ...process.env,
         PATH: `${join(process.cwd(), 'node_modules/.bin')}${delimiter}${process.env.PATH ?? ''}`,
         NO_COLOR: '1',
+        NODE_COMPILE_CACHE: compiled,
         // Even `0` turns colours on in Deno, and then the sums can't be read.
         FORCE_COLOR: undefined,
       },

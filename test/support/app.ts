@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -10,6 +11,7 @@ import type { GatewayHost } from '../../server/channels/deps.ts'
 import type { ModelProvider } from '../../server/models/provider.ts'
 import { currentRuntime } from '../../server/runtime/current.ts'
 import type { Listening } from '../../server/runtime/port.ts'
+import type { Log } from '../../server/system/log.ts'
 import { createLog } from '../../server/system/logs.ts'
 import type { TurnEvent } from '../../shared/turn-events.ts'
 
@@ -33,8 +35,7 @@ export async function testApp(options: {
   const flags = options.flags ?? {}
   const loaded = await loadConfig({ home, env, flags })
   const log = createLog({ home, level: 'error' })
-  const database = await openDatabase({ url: pathToFileURL(join(home, 'gatehouse.db')).href, log })
-  await migrate(database)
+  const database = await openMigrated(join(home, 'gatehouse.db'), log)
   const runtime = await currentRuntime()
   const restarts: number[] = []
   const app = await createApp({
@@ -147,6 +148,20 @@ export async function testApp(options: {
       await rm(home, { recursive: true, force: true })
     },
   }
+}
+
+/** A database as the migrations leave a new one, which is half of a start: the others of a file begin with its copy. */
+let migrated: Uint8Array | undefined
+
+async function openMigrated(path: string, log: Log) {
+  if (migrated && !existsSync(path)) await writeFile(path, migrated, { mode: 0o600 })
+  const database = await openDatabase({ url: pathToFileURL(path).href, log })
+  const applied = await migrate(database)
+  if (!migrated && applied.length > 0) {
+    await database.checkpoint()
+    migrated = await readFile(path)
+  }
+  return database
 }
 
 /** The frames of an SSE response as they come. */
