@@ -50,7 +50,7 @@ describe('slash commands', () => {
   })
 
   it('stop, begin anew, and tell what there is', async () => {
-    const { app, chat, model } = await begin({ answers: [[delay(10_000), 'late'], 'Hi again.'] })
+    const { app, chat, model } = await begin({ answers: [[delay(60_000), 'late'], 'Hi again.'] })
     await chat.say('Think')
     await until(() => model.requests.length, (count) => count === 1)
     await chat.say('/stop')
@@ -69,7 +69,7 @@ describe('slash commands', () => {
   it('come after what was said before them', async () => {
     const { app, chat } = await begin({
       channels: { telegram: { allowed_users: ['42'], burst_ms: 300 } },
-      answers: [[delay(200), 'x']],
+      answers: [[delay(60_000), 'x']],
     })
     await chat.say('one')
     await chat.say('/new')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
-import { delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
 import { testApp } from './support/app.ts'
 import { answered, begin, closeAll, forget, opened } from './support/channel-app.ts'
@@ -29,14 +29,16 @@ describe('reactions', () => {
   })
 
   it('stand below a message while it is worked on, and go with the answer', async () => {
+    const working = Promise.withResolvers<void>()
     const { chat } = await begin({
       platforms: reacting(),
       channels: settings('working'),
-      answers: [[delay(200), 'Done.']],
+      answers: [[hold(working.promise), 'Done.']],
     })
     await chat.say({ text: 'Work', id: '7' })
     assert.deepEqual(await signs(chat, 1), [['7', '👀', undefined]])
     assert.deepEqual(chat.texts(), [])
+    working.resolve()
     assert.deepEqual(await signs(chat, 2), [['7', '👀', undefined], ['7', undefined, '👀']])
     await answered(chat, 1)
   })

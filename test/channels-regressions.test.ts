@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
-import { type Answer, delay, fail, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { type Answer, delay, fail, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import { testApp } from './support/app.ts'
 import { answered, begin, closeAll, forget, lastText, opened } from './support/channel-app.ts'
 import { hostOf, until } from './support/chat-platform.ts'
@@ -116,11 +116,16 @@ describe('a chat goes on', () => {
   it('with the name of each who wrote, also where waiting messages are made one turn', async () => {
     const group = { chat: '-1', type: 'group', mention: true }
     const channels = { telegram: { allowed_groups: ['-1'], burst_ms: 0, queue_policy: 'merge' } }
-    const { chat, model } = await begin({ channels, answers: [[delay(500), 'first'], 'both', 'both'] })
+    const running = Promise.withResolvers<void>()
+    const answers = [[hold(running.promise), 'first'], 'both', 'both']
+    const { app, chat, model } = await begin({ channels, answers })
     await chat.say({ ...group, text: 'begin', from: '1', name: 'Ada' })
     await until(() => model.requests.length, (count) => count === 1)
     await chat.say({ ...group, text: 'I say yes', from: '1', name: 'Ada' })
     await chat.say({ ...group, text: 'I say no', from: '2', name: 'Bob' })
+    const waiting = async () => JSON.stringify(await app.json('/api/sessions/tg:group:-1/queue'))
+    await until(waiting, (items) => items.includes('I say no'))
+    running.resolve()
     await answered(chat, 2, '-1')
     assert.match(lastText(model.requests), /^Ada: I say yes\n+Bob: I say no$/)
     assert.equal(model.requests.length, 2)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { Channel, OutboxEntry, Pairing } from '../shared/channels.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
 import { framesOf, testApp } from './support/app.ts'
@@ -47,7 +47,7 @@ describe('a message on a channel', () => {
   })
 
   it('waits for more from the same person, and the burst is one question', async () => {
-    const { chat, model } = await begin({ channels: { telegram: { allowed_users: ['42'], burst_ms: 150 } } })
+    const { chat, model } = await begin({ channels: { telegram: { allowed_users: ['42'], burst_ms: 1500 } } })
     await chat.say({ text: 'first', id: '1' })
     await chat.say({ text: 'second', id: '2' })
     await chat.say({ text: 'third', id: '3' })
@@ -58,7 +58,7 @@ describe('a message on a channel', () => {
   })
 
   it('in a group is joined with what its own writer says next, and with nobody else’s', async () => {
-    const channels = { telegram: { allowed_groups: ['-1'], activation: 'always', burst_ms: 200 } }
+    const channels = { telegram: { allowed_groups: ['-1'], activation: 'always', burst_ms: 1500 } }
     const { chat, model } = await begin({ channels })
     const say = (name: string, text: string) => chat.say({ text, from: name, name, chat: '-1', type: 'group' })
     await say('Ada', 'one')
@@ -417,7 +417,7 @@ describe('replies', () => {
     assert.ok(chat.shown[0]!.edits >= 1 && chat.shown[0]!.edits <= 6, String(chat.shown[0]!.edits))
     const { entries } = await until(
       () => app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=all'),
-      ({ entries }) => entries.every(({ state }) => state === 'sent'),
+      ({ entries }) => entries.length >= 2 && entries.every(({ state }) => state === 'sent'),
     )
     assert.deepEqual(entries.map(({ kind }) => kind).reverse(), ['send', 'edit'])
   })
@@ -479,7 +479,9 @@ describe('questions of the agent', () => {
   const people = { allowed_users: ['42', '43'], allowed_groups: ['-1'], burst_ms: 0 }
 
   it('are shown with buttons, answered once by who caused them, at once, and the buttons go', async () => {
-    const { app, chat } = await begin({ answers: [write, [delay(300), 'Written.']], channels: { telegram: people } })
+    const allowed = Promise.withResolvers<void>()
+    const answers = [write, [hold(allowed.promise), 'Written.']]
+    const { app, chat } = await begin({ answers, channels: { telegram: people } })
     await chat.say({ text: 'Write it', chat: '-1', type: 'group', mention: true })
     await answered(chat, 1, '-1')
     assert.match(chat.shown[0]!.text, /notes.create/)
@@ -496,6 +498,7 @@ describe('questions of the agent', () => {
     await until(() => chat.toasts.length, (count) => count === 3)
     assert.equal(chat.toasts[2]!.text, 'Allowed')
     assert.equal(chat.texts('-1').length, 1, 'the toast comes before the answer')
+    allowed.resolve()
     await answered(chat, 2, '-1')
     assert.equal(chat.shown[0]!.buttons, undefined)
     assert.match(chat.shown[0]!.text, /✅ Allowed once by Person 42$/)

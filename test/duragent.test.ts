@@ -4,7 +4,7 @@ import type { Caller } from '../server/auth/principal.ts'
 import { createBus } from '../server/bus/bus.ts'
 import { answerOf, say as sayTo } from '../server/duragent/turns.ts'
 import { AppError } from '../server/errors.ts'
-import { delay, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import { framesOf, OWNER_TOKEN, type TestApp, testApp } from './support/app.ts'
 
 const opened: TestApp[] = []
@@ -145,7 +145,8 @@ describe('Duragent’s sessions', () => {
   })
 
   it('an answer that takes too long is a 408, and the turn goes on', async () => {
-    const app = await open({ model: scripted([[delay(400), 'late']]) })
+    const patience = Promise.withResolvers<void>()
+    const app = await open({ model: scripted([[hold(patience.promise), 'late']]) })
     const id = await begin(app)
     const caller: Caller = { kind: 'user', handle: 'owner', id: 'test', name: 'Test', scopes: new Set(['admin']) }
     const following = await sayTo(app.sessions, caller, id, 'wait')
@@ -154,6 +155,7 @@ describe('Duragent’s sessions', () => {
       answerOf({ sessions: app.sessions, bus: createBus() }, following, signal, 0.05),
       (error) => error instanceof AppError && error.status === 408,
     )
+    patience.resolve()
     assert.equal(await answered(app, id), 'late')
   })
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { rm } from 'node:fs/promises'
 import { afterEach, describe, it } from 'node:test'
-import { delay, fail, reasoning, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, fail, hold, reasoning, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import { createOutbox } from '../server/openagent/outbox.ts'
 import type { ModelProvider } from '../server/models/provider.ts'
 import type { Socket } from '../server/runtime/port.ts'
@@ -141,7 +141,7 @@ describe('a WebSocket of an OpenAgent client', () => {
   it('joins texts of one burst when the client asks for a window', async () => {
     await serve()
     const socket = await dial()
-    socket.send({ type: 'session_open', session_id: 's', coalesce_window_ms: 300 })
+    socket.send({ type: 'session_open', session_id: 's', coalesce_window_ms: 3000 })
     socket.send({ type: 'text_final', session_id: 's', text: 'one' })
     socket.send({ type: 'text_final', session_id: 's', text: 'two' })
     await socket.turns(1)
@@ -170,7 +170,7 @@ describe('a WebSocket of an OpenAgent client', () => {
   })
 
   it('says that there was no text when a turn is stopped before its first word', async () => {
-    await serve(scripted([delay(5000)]))
+    await serve(scripted([delay(60_000)]))
     const socket = await dial()
     socket.send({ type: 'text_final', session_id: 's', text: 'hello' })
     await socket.next(is('reasoning'))
@@ -588,10 +588,16 @@ describe('POST /api/chat', () => {
   })
 
   it('lets one of several at once speak, and refuses the others without a trace', async () => {
-    await serve(scripted([[delay(300), 'only one']]))
+    const refused = Promise.withResolvers<void>()
+    await serve(scripted([[hold(refused.promise), 'only one']]))
     const chat = (message: string) =>
       app.request('/api/chat', { method: 'POST', json: { message, session_id: 'once' } })
-    const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(chat))
+    let conflicts = 0
+    const answers = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(async (message) => {
+      const answer = await chat(message)
+      if (answer.status === 409 && ++conflicts === 4) refused.resolve()
+      return answer
+    }))
     assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409, 409, 409, 409])
     const { messages } = await app.json<{ messages: { role: string }[] }>('/api/sessions/once/messages')
     assert.deepEqual(messages.map(({ role }) => role), ['user', 'assistant'])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it } from 'node:test'
-import { delay, scripted } from '../server/models/providers/scripted.ts'
+import { hold, scripted } from '../server/models/providers/scripted.ts'
 import type { Session, Turn } from '../shared/sessions.ts'
 import type { TurnEvent } from '../shared/turn-events.ts'
 import { type TestApp, testApp } from './support/app.ts'
@@ -43,7 +43,8 @@ describe('a model that is chosen for one message', () => {
   })
 
   it('counts when the message joins another that waits, and stays when a third joins without one', async () => {
-    await open(scripted([[delay(300), 'slow'], 'joined']))
+    const running = Promise.withResolvers<void>()
+    await open(scripted([[hold(running.promise), 'slow'], 'joined']))
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     const send = (text: string, model?: string) =>
       app.json<Turn>('/api/sessions/m/messages', { json: { text, ...(model ? { model } : {}) } })
@@ -52,6 +53,7 @@ describe('a model that is chosen for one message', () => {
     const waits = await send('second')
     assert.equal((await send('third', OTHER)).turn_id, waits.turn_id)
     assert.equal((await send('fourth')).turn_id, waits.turn_id)
+    running.resolve()
     const turn = await answered('m', waits.turn_id)
     assert.deepEqual([turn.model, turn.input.text], [OTHER, 'second\n\nthird\n\nfourth'])
   })

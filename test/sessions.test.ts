@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { delay, fail, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { delay, fail, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { RunMessage } from '../shared/sessions.ts'
 import type { TurnEvent } from '../shared/turn-events.ts'
 import { framesOf, OWNER_TOKEN, type TestApp, testApp, textOf } from './support/app.ts'
@@ -56,12 +56,14 @@ describe('a conversation', () => {
   })
 
   it('is queued behind a running turn, told its position, and answered in order', async () => {
-    const app = await open({ model: scripted([[delay(800), 'one'], 'two', 'three']) })
+    const first = Promise.withResolvers<void>()
+    const app = await open({ model: scripted([[hold(first.promise), 'one'], 'two', 'three']) })
     const sent: Sent[] = []
     for (const text of ['a', 'b', 'c']) {
       sent.push(await app.json<Sent>('/api/sessions/q/messages', { json: { text }, status: 202 }))
     }
     assert.deepEqual(sent.map(({ position }) => position), [0, 1, 2])
+    first.resolve()
     const events = await app.events('q', 0, finished(sent[2]!.turn_id))
     const ends = events.filter((event) => event.type === 'turn_finished')
     assert.deepEqual(ends.map((event) => event.turn_id), sent.map((turn) => turn.turn_id))
@@ -69,7 +71,9 @@ describe('a conversation', () => {
   })
 
   it('refuses the message after the twentieth that waits, and loses none of those', async () => {
-    const app = await open({ model: scripted([[delay(2500), 'slow'], ...Array.from({ length: 30 }, () => 'quick')]) })
+    const first = Promise.withResolvers<void>()
+    const quick = Array.from({ length: 30 }, () => 'quick')
+    const app = await open({ model: scripted([[hold(first.promise), 'slow'], ...quick]) })
     const sent: Sent[] = []
     for (let i = 0; i <= 20; i++) {
       sent.push(await app.json<Sent>('/api/sessions/q/messages', { json: { text: `m${i}` } }))
@@ -77,18 +81,21 @@ describe('a conversation', () => {
     const refused = await app.request('/api/sessions/q/messages', { method: 'POST', json: { text: 'one too many' } })
     assert.equal(refused.status, 429)
     assert.match(((await refused.json()) as { error: string }).error, /wait/)
+    first.resolve()
     const events = await app.events('q', 0, finished(sent.at(-1)!.turn_id))
     assert.equal(events.filter((event) => event.type === 'turn_finished').length, 21)
   })
 
   it('can be rearranged and edited while it waits', async () => {
-    const app = await open({ model: scripted([[delay(1500), 'one'], 'two', 'three', 'four']) })
+    const first = Promise.withResolvers<void>()
+    const app = await open({ model: scripted([[hold(first.promise), 'one'], 'two', 'three', 'four']) })
     const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
     await send('1')
     await app.events('q', 0, (event) => event.type === 'turn_started')
     const [second, third, fourth] = await Promise.all(['2', '3', '4'].map(send))
     await app.json('/api/sessions/q/queue', { method: 'PUT', json: { order: [fourth!.turn_id, second!.turn_id] } })
     await app.json(`/api/sessions/q/queue/${second!.turn_id}`, { method: 'PATCH', json: { text: '2 better' } })
+    first.resolve()
     await app.events('q', 0, finished(second!.turn_id))
     const { messages } = await app.json<Transcript>('/api/sessions/q/messages')
     assert.deepEqual(messages.filter(({ role }) => role === 'user').map(({ text }) => text), ['1', '4', '2 better'])
@@ -96,7 +103,8 @@ describe('a conversation', () => {
   })
 
   it('can be taken out alone, whatever came behind it, and who waits for it is told', async () => {
-    const app = await open({ model: scripted([[delay(1500), 'one'], 'three']) })
+    const first = Promise.withResolvers<void>()
+    const app = await open({ model: scripted([[hold(first.promise), 'one'], 'three']) })
     const post = (text: string, prefer = '') =>
       app.request('/api/sessions/q/messages', { method: 'POST', json: { text }, headers: { prefer } })
     await post('1')
@@ -108,6 +116,7 @@ describe('a conversation', () => {
     }
     assert.equal((await patient).status, 409)
     assert.equal((await app.request(`/api/sessions/q/queue/${second.turn_id}`, { method: 'DELETE' })).status, 409)
+    first.resolve()
     assert.equal((await app.ask('q', '3')).text, 'three')
   })
 
@@ -145,8 +154,9 @@ describe('a conversation', () => {
   })
 
   it('leaves its place to the next session when it is taken out while all places are taken', async () => {
+    const first = Promise.withResolvers<void>()
     const app = await open({
-      model: scripted([[delay(1500), 'one'], 'three']),
+      model: scripted([[hold(first.promise), 'one'], 'three']),
       flags: { 'sessions.max_parallel_turns': 1 },
     })
     const send = (id: string) => app.json<Sent>(`/api/sessions/${id}/messages`, { json: { text: id } })
@@ -154,6 +164,7 @@ describe('a conversation', () => {
     const second = await send('p2')
     const third = await send('p3')
     await app.json(`/api/sessions/p2/queue/${second.turn_id}`, { method: 'DELETE' })
+    first.resolve()
     await app.events('p3', 0, finished(third.turn_id))
   })
 
@@ -177,7 +188,7 @@ describe('a conversation', () => {
   })
 
   it('is named once in an order, and nothing moves when it is not', async () => {
-    const app = await open({ model: scripted([[delay(1500), 'one'], 'two']) })
+    const app = await open({ model: scripted([[delay(60_000), 'one'], 'two']) })
     await app.json('/api/sessions/q/messages', { json: { text: '1' } })
     const { turn_id } = await app.json<Sent>('/api/sessions/q/messages', { json: { text: '2' } })
     const order = [turn_id, turn_id]
@@ -188,7 +199,8 @@ describe('a conversation', () => {
   })
 
   it('joins waiting texts under the policy merge', async () => {
-    const model = scripted([[delay(1000), 'one'], 'two'])
+    const running = Promise.withResolvers<void>()
+    const model = scripted([[hold(running.promise), 'one'], 'two'])
     const app = await open({ model })
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     await app.json('/api/sessions/m/messages', { json: { text: 'first' } })
@@ -196,6 +208,7 @@ describe('a conversation', () => {
     const second = await app.json<Sent>('/api/sessions/m/messages', { json: { text: 'second' } })
     const third = await app.json<Sent>('/api/sessions/m/messages', { json: { text: 'third' } })
     assert.equal(third.turn_id, second.turn_id)
+    running.resolve()
     await app.events('m', 0, finished(second.turn_id))
     const { messages } = await app.json<Transcript>('/api/sessions/m/messages')
     assert.deepEqual(messages.filter(({ role }) => role === 'user').map(({ text }) => text), [
@@ -205,7 +218,7 @@ describe('a conversation', () => {
   })
 
   it('cancels the running turn under the policy interrupt, and keeps its partial text', async () => {
-    const app = await open({ model: scripted([['partial ', delay(5000), 'never'], 'second answer']) })
+    const app = await open({ model: scripted([['partial ', delay(60_000), 'never'], 'second answer']) })
     await app.json('/api/sessions', { json: { session_id: 'i', queue_policy: 'interrupt' } })
     const first = await app.json<Sent>('/api/sessions/i/messages', { json: { text: 'first' } })
     await app.events('i', 0, (event) => event.type === 'text')
@@ -292,7 +305,8 @@ describe('sending', () => {
   })
 
   it('with an Idempotency-Key twice is joined once to a text that waits', async () => {
-    const model = scripted([[delay(1000), 'one'], 'two'])
+    const running = Promise.withResolvers<void>()
+    const model = scripted([[hold(running.promise), 'one'], 'two'])
     const app = await open({ model })
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     const send = (text: string, key: string) =>
@@ -303,6 +317,7 @@ describe('sending', () => {
     const third = await (await send('third', 'k3')).json() as Sent
     const again = await send('third', 'k3')
     assert.equal(again.headers.get('idempotent-replayed'), 'true')
+    running.resolve()
     await app.events('m', 0, finished(third.turn_id))
     assert.equal((await (await send('third', 'k3')).json() as Sent).turn_id, third.turn_id)
     assert.equal(model.requests.length, 2)
@@ -311,7 +326,7 @@ describe('sending', () => {
   })
 
   it('more than one message may hold is not joined to a text that waits', async () => {
-    const app = await open({ model: scripted([[delay(1500), 'one'], 'two', 'three']) })
+    const app = await open({ model: scripted([[delay(60_000), 'one'], 'two', 'three']) })
     await app.json('/api/sessions', { json: { session_id: 'm', queue_policy: 'merge' } })
     const send = (text: string) => app.json<Sent>('/api/sessions/m/messages', { json: { text } })
     await send('first')
@@ -501,7 +516,7 @@ describe('sessions', () => {
   })
 
   it('deleted while a turn runs, stop it and leave nothing', async () => {
-    const app = await open({ model: scripted([['x', delay(5000), 'y']]) })
+    const app = await open({ model: scripted([['x', delay(60_000), 'y']]) })
     await app.json('/api/sessions/z/messages', { json: { text: 'go' } })
     await app.events('z', 0, (event) => event.type === 'text')
     await app.json('/api/sessions/z', { method: 'DELETE' })
@@ -620,7 +635,8 @@ describe('configuration changes', () => {
 
 describe('a queue that two devices change', () => {
   it('keeps a message that came while another device arranged what it saw', async () => {
-    const app = await open({ model: scripted([[delay(1500), 'one'], 'two', 'three', 'four']) })
+    const first = Promise.withResolvers<void>()
+    const app = await open({ model: scripted([[hold(first.promise), 'one'], 'two', 'three', 'four']) })
     const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
     await send('1')
     await app.events('q', 0, (event) => event.type === 'turn_started')
@@ -630,6 +646,7 @@ describe('a queue that two devices change', () => {
       method: 'PUT',
       json: { order: [third.turn_id, second.turn_id], keep_others: true },
     })
+    first.resolve()
     await app.events('q', 0, finished(fourth.turn_id))
     const { messages } = await app.json<Transcript>('/api/sessions/q/messages')
     const asked = messages.filter(({ role }) => role === 'user').map(({ text }) => text)
@@ -637,7 +654,7 @@ describe('a queue that two devices change', () => {
   })
 
   it('refuses a change of what has changed since it was read, and tells the tag of now', async () => {
-    const app = await open({ model: scripted([[delay(5000), 'one']]) })
+    const app = await open({ model: scripted([[delay(60_000), 'one']]) })
     const send = (text: string) => app.json<Sent>('/api/sessions/q/messages', { json: { text } })
     await send('1')
     await app.events('q', 0, (event) => event.type === 'turn_started')

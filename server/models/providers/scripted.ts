@@ -8,6 +8,7 @@ export type Step =
   | { step: 'tool_call'; name: string; arguments: Record<string, unknown> }
   | { step: 'reasoning'; text: string }
   | { step: 'delay'; ms: number }
+  | { step: 'hold'; until: Promise<unknown> }
   | { step: 'fail'; class: FailureClass; retry_after_ms?: number }
 
 /** What one model call answers: a step, several, or a function of what was asked. */
@@ -20,6 +21,8 @@ export const toolCall = (name: string, args: Record<string, unknown> = {}): Step
 })
 export const reasoning = (text: string): Step => ({ step: 'reasoning', text })
 export const delay = (ms: number): Step => ({ step: 'delay', ms })
+/** Goes on when the promise is fulfilled, or the call is aborted. */
+export const hold = (until: Promise<unknown>): Step => ({ step: 'hold', until })
 export const fail = (kind: FailureClass, retry_after_ms?: number): Step => ({
   step: 'fail',
   class: kind,
@@ -92,6 +95,8 @@ async function* play(
       }
     } else if (step.step === 'delay') {
       await pause(step.ms, signal)
+    } else if (step.step === 'hold') {
+      await Promise.race([step.until, new Promise((resolve) => signal.addEventListener('abort', resolve))])
     } else if (step.step === 'fail') {
       return yield {
         type: 'failed',
