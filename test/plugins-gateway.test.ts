@@ -218,6 +218,25 @@ describe('a gateway', { timeout: 120_000 }, () => {
     assert.deepEqual(app.texts('a'), ['kept'])
   })
 
+  it('does not suffer for what the process before it said, and was read late', async () => {
+    const app = await open({ a: channel('gateway.mjs') }, { stop_grace_ms: 0 })
+    await app.ready('a')
+    let release = () => {}
+    const released = new Promise<void>((resolve) => (release = resolve))
+    app.hold(() => released)
+    app.order('a', 'die 150').catch(() => {})
+    const { pid } = await until(async () => {
+      const plugin = await app.plugin('a')
+      return plugin.restarts === 1 && plugin.state === 'ready' && plugin
+    }, 'the next process')
+    release()
+    await until(() => app.heard.some(({ event }) => event.type === 'error'), 'the last words')
+    assert.equal(app.texts('a').length, 150)
+    assert.equal(app.gateway('a').status, undefined)
+    await app.order('a', 'environment')
+    assert.equal((await app.plugin('a')).pid, pid)
+  })
+
   it('that is switched off in the configuration is stopped, and started when it is switched on', async () => {
     const app = await open({ a: channel('gateway.mjs') })
     await app.ready('a')

@@ -12,6 +12,9 @@ import type { Supervisor } from './supervisor.ts'
 /** What a plugin said of itself since its process began. */
 type About = { ready?: Ready; status?: Status; connected?: boolean }
 
+/** What counts for the process that says it alone. */
+const OF_PROCESS = new Set<FromPlugin['type']>(['ready', 'status', 'pong', 'register', 'unregister'])
+
 /** Gives each thing that a plugin says to whom it is for, and knows what it said of itself. */
 export function createReceiver({ journal, requests, pings, calls, capabilities, supervisor, counters, onStatus }: {
   journal: Journal
@@ -52,6 +55,9 @@ export function createReceiver({ journal, requests, pings, calls, capabilities, 
     receive(said: FromPlugin, run: Run): Received {
       counters.events++
       const event = presentable(said, journal.redact)
+      // Of a process that ended, what it said may still be read when the next one runs.
+      const isPast = run.process !== supervisor.process
+      if (isPast && OF_PROCESS.has(event.type)) return { paced: true }
       switch (event.type) {
         case 'command_ok':
         case 'command_error': {
@@ -72,11 +78,11 @@ export function createReceiver({ journal, requests, pings, calls, capabilities, 
           return greeted(event)
         case 'error':
           journal.incident('error', `${event.code}: ${event.message}`)
-          if (event.fatal) supervisor.leaving(`${event.code}: ${event.message}`, true)
+          if (event.fatal && !isPast) supervisor.leaving(`${event.code}: ${event.message}`, true)
           return run.later(event)
         case 'shutdown':
           journal.line('info', `ends: ${event.reason}`)
-          supervisor.leaving(event.reason, false)
+          if (!isPast) supervisor.leaving(event.reason, false)
           return run.later(event)
         case 'status': {
           const { type: _, ...status } = event

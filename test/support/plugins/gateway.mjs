@@ -42,6 +42,12 @@ const orders = {
     say(message(++sent, 'last words'))
     process.stdout.write(JSON.stringify(message(++sent, 'without an end')), () => process.exit(Number(rest)))
   },
+  'die COUNT': ({ rest }) => {
+    for (let i = 1; i <= Number(rest); i++) say(message(i, `message ${i}`))
+    say({ type: 'status', connected: false })
+    const error = { type: 'error', code: 'fatal', message: 'as told', fatal: true }
+    process.stdout.write(`${JSON.stringify(error)}\n`, () => process.exit(1))
+  },
   'late MS': ({ rest, request_id }) =>
     setTimeout(() => say({ type: 'command_ok', request_id, message_id: 'late' }), Number(rest)),
   'lie ID': ({ rest }) => say({ type: 'command_ok', request_id: rest, message_id: 'a lie' }),
