@@ -1,8 +1,6 @@
 import { GatewayError } from './gateway.ts'
 import type { Supervisor } from './supervisor.ts'
 
-export type Demand = ReturnType<typeof createDemand>
-
 /** Lets a plugin that is started on demand sleep when nobody calls it, and wakes it for a call. */
 export function createDemand({ name, supervisor, isOnDemand, idleMs }: {
   name: string

@@ -27,9 +27,7 @@ async function check(spec: Spec, roster: Roster): Promise<PluginCheck> {
   const { name, manifest, folder } = spec
   const say = (level: PluginCheck['level'], message: string, mend = ''): PluginCheck => ({ name, level, message, mend })
   if (spec.problem) return say('error', spec.problem, 'Mend its folder or its configuration, then reload')
-  const refused = manifest && folder
-    ? await gateProblem({ folder, origin: spec.origin as 'home' }, manifest)
-    : undefined
+  const refused = manifest && folder ? await gateProblem({ folder, origin: spec.origin }, manifest) : undefined
   if (refused) return say('error', refused, 'Mend the rights of its files, or install it again')
   if (!spec.enabled) return say('ok', 'is switched off')
   const reason = await roster.reason(spec)

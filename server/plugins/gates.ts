@@ -2,7 +2,7 @@ import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import process from 'node:process'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
-import type { Found } from './discover.ts'
+import type { PluginOrigin } from '../../shared/plugins.ts'
 
 /** Files of one plugin that are looked at; one with more is refused. */
 const MAX_FILES = 50_000
@@ -13,7 +13,7 @@ const WORLD_WRITABLE = 0o002
  * than its owner may change it. Undefined when all is well.
  */
 export async function gateProblem(
-  { folder, origin }: Pick<Found, 'folder' | 'origin'>,
+  { folder, origin }: { folder: string; origin: PluginOrigin },
   manifest: Manifest,
 ): Promise<string | undefined> {
   const root = await realpath(folder).catch(() => undefined)

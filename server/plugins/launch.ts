@@ -23,7 +23,7 @@ export type Launch = {
 }
 
 /** What a plugin's `entry` runs on: what it wishes if that is installed, else what the server runs on. */
-export async function runtimeFor(
+async function runtimeFor(
   wish: Runtime['name'] | undefined,
   own: Runtime['name'],
   variables: Variables,

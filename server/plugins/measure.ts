@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -37,7 +38,8 @@ export async function measure(leaders: readonly number[]): Promise<Map<number, M
   return found
 }
 
-const PAGE_BYTES = 4096
+/** 4096 on most machines; some with ARM have larger ones. */
+let pageBytes: number | undefined
 
 /** Files that are read before somebody else has a turn; each takes a hundredth of a millisecond. */
 const SLICE = 50
@@ -45,6 +47,7 @@ const SLICE = 50
 /** Read at once and not awaited: `/proc` is no disk, and waiting costs ten times as much as reading. */
 async function fromProc(): Promise<Row[]> {
   const rows: Row[] = []
+  pageBytes ??= pageBytesOf('/proc/self/auxv')
   const names = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
   for (const [index, name] of names.entries()) {
     if (index % SLICE === SLICE - 1) await new Promise((resolve) => setImmediate(resolve))
@@ -53,9 +56,18 @@ async function fromProc(): Promise<Row[]> {
     const [state, parent, group, ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ')
     if (!group || state === 'Z') continue
     const pages = Number(rest[18])
-    rows.push({ pid: Number(name), parent: Number(parent), group: Number(group), bytes: pages * PAGE_BYTES })
+    rows.push({ pid: Number(name), parent: Number(parent), group: Number(group), bytes: pages * pageBytes })
   }
   return rows
+}
+
+/** What the kernel told a process at its start, in pairs of a key and a value; 6 is the size of a page. */
+function pageBytesOf(file: string): number {
+  const told = Buffer.from(textOf(file), 'latin1')
+  for (let at = 0; at + 16 <= told.length; at += 16) {
+    if (told.readBigUInt64LE(at) === 6n) return Number(told.readBigUInt64LE(at + 8))
+  }
+  return 4096
 }
 
 /** Empty when the process ended meanwhile. */

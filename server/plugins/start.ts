@@ -57,7 +57,7 @@ export async function startProgram(spec: Spec, deps: {
   })
   let launch
   if (manifest && folder) {
-    const refused = await gateProblem({ folder, origin: spec.origin as 'home' }, manifest)
+    const refused = await gateProblem({ folder, origin: spec.origin }, manifest)
     if (refused) throw new Error(`was not started: ${refused}`)
     await mkdir(data, { recursive: true, mode: 0o700 })
     const own = deps.runtime.name

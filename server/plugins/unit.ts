@@ -40,8 +40,8 @@ export function createUnit(deps: {
   keep: (registrations: Registration[]) => void
   /** Answers what the plugin asks of its store. */
   state: (event: StateEvent) => Promise<CapabilityCommand>
-  /** The folder through which it passes files; left out where there is none. */
-  dataDir?: () => string | undefined
+  /** The folder through which it passes files; undefined where there is none. */
+  dataDir: () => string | undefined
   journal: Journal
   now: () => number
 }) {
@@ -112,6 +112,7 @@ export function createUnit(deps: {
   /** Once it has registered everything, and not at each of many. */
   function keepSoon(): void {
     clearTimeout(keeping)
+    keeping = undefined
     if (!deps.isOnDemand()) return
     keeping = setTimeout(keepNow, KEEP_MS)
     ;(keeping as { unref?: () => void }).unref?.()
@@ -131,7 +132,7 @@ export function createUnit(deps: {
     isReady: () => supervisor.state === 'ready',
     awake: demand.awake,
     callTimeoutMs: () => settings().call_timeout_seconds * 1000,
-    dataDir: () => deps.dataDir?.(),
+    dataDir: deps.dataDir,
     onChange() {
       changed()
       keepSoon()
@@ -180,7 +181,7 @@ export function createUnit(deps: {
       return supervisor.problem
     },
     get data_dir() {
-      return deps.dataDir?.()
+      return deps.dataDir()
     },
     async command(body, { request_id, timeout_ms = settings().command_timeout_seconds * 1000 }) {
       const { process, state } = supervisor

@@ -1,6 +1,6 @@
-import { Buffer } from 'node:buffer'
 import { type ParsedLine, parseEvent } from '../../../shared/plugin-protocol.ts'
 import type { Child, Runtime } from '../../runtime/port.ts'
+import { createLineSplitter } from '../lines.ts'
 import { MAX_KEYS } from '../state.ts'
 
 /** Anything that is written to a plugin: what it makes of nonsense is tested too. */
@@ -191,17 +191,8 @@ function stateAnswer(state: Map<string, unknown>, event: Event): Sent | undefine
 
 /** Lines of any length; a plugin that never ends one is ended by the patience of the test. */
 async function* linesOf(stream: Child['stdout']): AsyncGenerator<string> {
-  const decoder = new TextDecoder()
-  let parts: Uint8Array[] = []
-  for await (const chunk of stream) {
-    let from = 0
-    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, from)) {
-      parts.push(chunk.subarray(from, at))
-      yield decoder.decode(Buffer.concat(parts)).replace(/\r$/, '')
-      parts = []
-      from = at + 1
-    }
-    if (from < chunk.length) parts.push(chunk.slice(from))
-  }
-  if (parts.length > 0) yield decoder.decode(Buffer.concat(parts))
+  const splitter = createLineSplitter(Infinity)
+  for await (const chunk of stream) yield* splitter.push(chunk).lines as string[]
+  const last = splitter.end()
+  if (last !== undefined) yield last
 }

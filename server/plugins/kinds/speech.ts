@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { ulid } from 'ulid'

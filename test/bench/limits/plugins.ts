@@ -88,6 +88,7 @@ async function host(program?: string) {
     isOnDemand: () => false,
     keep: () => {},
     state: () => Promise.reject(new Error('it has none')),
+    dataDir: () => undefined,
   })
   unit.supervisor.start()
   while (unit.gateway.state !== 'ready') await new Promise((resolve) => setTimeout(resolve, 5))
