@@ -23,7 +23,7 @@ const close = () => Promise.all(opened.splice(0).map((app) => app.close()))
 const failure = (work: Promise<unknown>): Promise<GatewayError> =>
   work.then(() => assert.fail('it was done'), (error: GatewayError) => error)
 
-describe('a gateway', { timeout: 120_000 }, () => {
+describe('a gateway', { timeout: 240_000 }, () => {
   afterEach(close)
   after(close)
 
@@ -225,12 +225,16 @@ describe('a gateway', { timeout: 120_000 }, () => {
     const released = new Promise<void>((resolve) => (release = resolve))
     app.hold(() => released)
     app.order('a', 'die 150').catch(() => {})
-    const { pid } = await until(async () => {
-      const plugin = await app.plugin('a')
-      return plugin.restarts === 1 && plugin.state === 'ready' && plugin
-    }, 'the next process')
+    const { pid } = await until(
+      async () => {
+        const plugin = await app.plugin('a')
+        return plugin.restarts === 1 && plugin.state === 'ready' && plugin
+      },
+      'the next process',
+      30_000,
+    )
     release()
-    await until(() => app.heard.some(({ event }) => event.type === 'error'), 'the last words')
+    await until(() => app.heard.some(({ event }) => event.type === 'error'), 'the last words', 30_000)
     assert.equal(app.texts('a').length, 150)
     assert.equal(app.gateway('a').status, undefined)
     await app.order('a', 'environment')
@@ -284,6 +288,21 @@ describe('a gateway', { timeout: 120_000 }, () => {
       assert.deepEqual([config.room, fixed], [room, ['room']])
     }
     assert.match((await app.plugin('none')).problem!, /no plugin "nobody" is installed/)
+    const pids = [(await app.plugin('one')).pid, (await app.plugin('two')).pid]
+    await app.json('/api/config/channels', {
+      method: 'PATCH',
+      json: { one: { plugin: 'capable', room: 1, max_media_bytes: 1000 }, two: { plugin: 'capable', room: 2 } },
+    })
+    // Told of the largest file as it starts.
+    await until(
+      async () => {
+        const { state, pid } = await app.plugin('one')
+        return state === 'ready' && pid !== pids[0]
+      },
+      'a new start',
+      30_000,
+    )
+    assert.equal((await app.plugin('two')).pid, pids[1])
   })
 
   it('is switched on and off in gatehouse.yaml, which names it, with all else there as it was', async () => {

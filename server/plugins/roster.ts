@@ -102,11 +102,12 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
 
   /** What a running plugin depends on. */
   const printOf = (spec: Spec): string => {
-    const { channel, restart } = spec
+    const { channel, manifest, restart } = spec
     const { secrets } = config.resolve(spec)
     const program = { command: channel?.command, args: channel?.args, env: channel?.env }
-    const address = spec.manifest?.routes.length ? publicUrl(spec) : null
-    return canonicalJson({ ...offersOf(spec), restart, program, secrets, address })
+    const address = manifest?.routes.length ? publicUrl(spec) : null
+    const max_file_bytes = manifest && channel?.max_media_bytes
+    return canonicalJson({ ...offersOf(spec), restart, program, secrets, address, max_file_bytes })
   }
 
   /** What it depends on, what a plugin registers. */
