@@ -19,6 +19,8 @@ const list = <S extends v.GenericSchema>(item: S) =>
 export const PluginId = v.pipe(
   v.string('must be text'),
   v.regex(/^[a-z][a-z0-9_-]{0,39}$/, 'must begin with a letter and have at most 40 of a–z, 0–9, _ and -'),
+  // Their addresses below /api/plugins are taken.
+  v.check((id) => id !== 'browse' && id !== 'doctor', 'must not be browse or doctor'),
 )
 
 const Name = v.pipe(

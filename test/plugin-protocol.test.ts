@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import * as v from 'valibot'
 import { DOCUMENT_FILE, protocolSchema, SCHEMA_FILE, schemaText, withReference } from '../plugins/protocol.ts'
 import { GatewayCommand, GatewayEvent } from '../shared/gateway-protocol.ts'
+import { PluginId } from '../shared/plugin-manifest.ts'
 import { CapabilityCommand, CapabilityEvent } from '../shared/plugin-protocol.ts'
 
 const MEND = 'run: node plugins/protocol.ts'
@@ -22,6 +23,11 @@ describe('the description of the plugin protocol', () => {
       unions.flatMap(({ options }) => options.map(({ entries }) => entries.type.literal)).sort()
     assert.deepEqual(named('to_plugin'), types(GatewayCommand, CapabilityCommand))
     assert.deepEqual(named('from_plugin'), types(GatewayEvent, CapabilityEvent))
+  })
+
+  it('takes no id whose page would be another one', () => {
+    for (const id of ['browse', 'doctor', 'Big', '../x', '7', '']) assert.equal(v.is(PluginId, id), false, id)
+    for (const id of ['doctors', 'install', 'constructor']) assert.equal(v.is(PluginId, id), true, id)
   })
 
   it('gives examples that are valid messages', async () => {

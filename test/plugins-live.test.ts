@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import process from 'node:process'
 import { describe, it } from 'node:test'
-import type { PluginDetail, PluginNews } from '../shared/plugins.ts'
+import type { PluginDetail, PluginLogLine, PluginNews } from '../shared/plugins.ts'
 import { framesOf, testApp } from './support/app.ts'
+import { until } from './support/chat-platform.ts'
 import { homeWith, QUICK, writePlugin } from './support/plugins/hosted.ts'
 
 describe('one plugin in the stream of a page', { timeout: 120_000 }, () => {
@@ -34,6 +35,23 @@ describe('one plugin in the stream of a page', { timeout: 120_000 }, () => {
     } finally {
       clearTimeout(timer)
       stop.abort()
+      await app.close()
+    }
+  })
+})
+
+describe('a bare command in the configuration', { timeout: 120_000 }, () => {
+  it('gets its secrets from `env`, and they stand in no log', async () => {
+    const args = ['-e', 'console.error("token is " + process.env.BRIDGE_TOKEN); process.stdin.resume()']
+    const env = { BRIDGE_TOKEN: 'not-for-the-log-4711' }
+    const home = await homeWith({ channels: { bridge: { command: 'node', args, env } }, plugins: QUICK })
+    const app = await testApp({ home, env: { PATH: process.env.PATH! } })
+    try {
+      const lines = async () =>
+        (await app.json<{ lines: PluginLogLine[] }>('/api/plugins/bridge/logs')).lines.map(({ text }) => text)
+      const said = await until(lines, (all) => all.some((line) => line.startsWith('token is')), 30_000)
+      assert.ok(said.includes('token is [redacted]'), said.join())
+    } finally {
       await app.close()
     }
   })

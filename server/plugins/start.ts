@@ -7,6 +7,7 @@ import type { PluginSettings } from '../../shared/plugin-settings.ts'
 import type { Orphans } from '../runtime/orphans.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { Sentinel } from '../runtime/sentinel.ts'
+import { isSecretName } from '../system/redact.ts'
 import { createDenials } from './denials.ts'
 import { gateProblem } from './gates.ts'
 import type { Journal } from './journal.ts'
@@ -55,6 +56,8 @@ export async function startProgram(spec: Spec, deps: {
     given: { ...secretVariables(spec, resolved), ...spec.channel?.env },
     mark,
   })
+  // Of a bare command these are its secrets; nothing else says so.
+  for (const [variable, value] of Object.entries(env)) if (isSecretName(variable)) journal.hide(value)
   let launch
   if (manifest && folder) {
     const refused = await gateProblem({ folder, origin: spec.origin }, manifest)
