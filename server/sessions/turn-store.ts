@@ -17,6 +17,9 @@ export type TurnRow = Omit<Selectable<SessionTables['turns']>, 'input' | 'caller
 /** Written out, for with parameters SQLite can't tell that the index of open turns covers it, and would sort. */
 const isOpen = sql<boolean>`state in ('queued', 'running', 'awaiting_approval')`
 
+/** With the plus, SQLite sorts the few open turns rather than look through all turns in this order. */
+const byAge = sql<number>`+turns.tid`
+
 /** The queue of every session, and what became of each turn. */
 export function createTurnStore(database: Db) {
   const db = database.withTables<SessionTables>()
@@ -148,24 +151,23 @@ export function createTurnStore(database: Db) {
 
     /** Turns that a stopped process left open, oldest first. */
     left: async (state: 'running' | 'awaiting_approval'): Promise<TurnRow[]> =>
-      (await select().where('state', '=', state).orderBy('tid').execute()).map(toTurnRow),
+      (await select().where(isOpen).where('state', '=', state).orderBy(byAge).execute()).map(toTurnRow),
 
     /** Open turns of all sessions that came from somewhere, newest first. */
     openFrom: async (origin: string): Promise<TurnRow[]> =>
-      (await select().where(isOpen)
-        .where('sid', 'in', (e) => e.selectFrom('sessions').select('sid').where('origin', '=', origin))
-        .orderBy('tid', 'desc').execute()).map(toTurnRow),
+      (await db.selectFrom('turns').innerJoin('sessions', 'sessions.sid', 'turns.sid').selectAll('turns')
+        .where(isOpen).where('origin', '=', origin).orderBy(byAge, 'desc').execute()).map(toTurnRow),
 
     sessionsWithQueue: async (): Promise<number[]> =>
-      (await db.selectFrom('turns').select('sid').distinct().where('state', '=', 'queued').execute()).map((row) =>
-        row.sid
-      ),
+      (await db.selectFrom('turns').select('sid').distinct().where(isOpen).where('state', '=', 'queued').execute())
+        .map((row) => row.sid),
 
+    /** `cross` keeps the order of the tables: from the few open turns to their sessions. */
     liveSessions: async (handle: string, limit: number): Promise<string[]> => {
       const { rows } = await sql<{ id: string }>`
-        select s.id from turns t join sessions s on s.sid = t.sid
-        where t.state in ('running', 'awaiting_approval') and s.handle = ${handle}
-        order by t.tid desc limit ${limit}`.execute(db)
+        select s.id from turns cross join sessions s on s.sid = turns.sid
+        where ${isOpen} and state != 'queued' and s.handle = ${handle}
+        order by ${byAge} desc limit ${limit}`.execute(db)
       return rows.map((row) => row.id)
     },
 
