@@ -1,4 +1,4 @@
-import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { linesOf } from '../sdk/stdio.ts'
 import { type IrcMessage, parseMessage } from './message.ts'
@@ -89,7 +89,8 @@ function opened({ server, port, tls, signal }: {
 }): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket: Socket = tls
-      ? connectTls({ host: server, port, servername: server })
+      // The name that is asked for can't be an address; the certificate is held against the host then.
+      ? connectTls({ host: server, port, ...(isIP(server) ? {} : { servername: server }) })
       : connectPlain({ host: server, port })
     const late = setTimeout(() => fail(new Error(`${server} does not answer`)), CONNECT_MS)
     const abort = (): void => fail(new Error('stopped'))
