@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { type Answer, delay, fail, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { GatewayError } from '../server/plugins/gateway.ts'
+import type { OutboxEntry } from '../shared/channels.ts'
 import { testApp } from './support/app.ts'
 import { answered, begin, closeAll, forget, lastText, opened } from './support/channel-app.ts'
 import { hostOf, until } from './support/chat-platform.ts'
@@ -74,6 +76,27 @@ describe('a chat goes on', () => {
     await chat.say('three')
     await answered(chat, 3)
     assert.deepEqual(chat.texts().slice(1), ['Stopped.', 'Here I am.'])
+  })
+
+  it('when a dead letter is sent again by several at once: it goes once', async () => {
+    const { app, chat } = await begin()
+    chat.before(() => {
+      throw new GatewayError('forbidden', 'not here')
+    })
+    await chat.say('one')
+    const dead = () => app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=dead')
+    const [entry] = (await until(dead, ({ entries }) => entries.length === 1)).entries
+    chat.before(() => {})
+    const again = () => app.request(`/api/outbox/${entry!.id}/send`, { method: 'POST' })
+    const answers = await Promise.all([again(), again(), again()])
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 409, 409])
+    for (const answer of answers) {
+      if (answer.status === 409) assert.doesNotMatch(await answer.text(), /is dead/)
+    }
+    await answered(chat, 1)
+    await chat.say('two')
+    await answered(chat, 2)
+    assert.deepEqual(chat.texts(), ['one', 'two'])
   })
 
   it('when somebody writes while a question waits: no call of a tool is left without its result', async () => {

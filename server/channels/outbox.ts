@@ -223,13 +223,14 @@ export function createOutbox(deps: {
     },
 
     async sendAgain(id: string): Promise<OutRow> {
+      const revived = await store.revive(id)
       const row = await this.get(id)
-      if (!await store.revive(id)) {
+      if (!revived) {
         throw new AppError('conflict', `This message is ${row.state}; only a dead one is sent again`)
       }
       kick(row.channel, row.chat_id)
       changed()
-      return await this.get(id)
+      return row
     },
 
     async discard(id: string): Promise<OutRow> {
