@@ -85,6 +85,15 @@ describe('splitting a reply', () => {
     }
   })
 
+  it('makes no empty part of line breaks, wherever they stand', () => {
+    for (
+      const text of ['\n' + 'a'.repeat(25), `${'\n'.repeat(30)}abc`, `abc\n${' \n'.repeat(30)}def`, 'a\n\n'.repeat(9)]
+    ) {
+      const parts = splitText(text, { size: 10, unit: 'bytes' })
+      assert.ok(parts.length > 0 && parts.every((part) => part.trim() !== ''), JSON.stringify(parts))
+    }
+  })
+
   it('leaves no empty code block behind', () => {
     const parts = splitText(`\`\`\`\n${'a'.repeat(90)}\n\`\`\``, { size: 98, unit: 'utf16' })
     for (const part of parts) assert.doesNotMatch(part, /^```\n*```$/)
