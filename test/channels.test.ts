@@ -594,6 +594,22 @@ describe('questions of the agent', () => {
     assert.match(JSON.stringify(model.requests[3]!.messages.at(-1)), /blue/)
   })
 
+  it('that were asked before we could listen are shown all the same', async () => {
+    const { app, chat } = await begin({ answers: [write, 'Written.'], channels: { telegram: people } })
+    await app.database.run(`create trigger busy before update of turn_id on channel_asks
+      begin select raise(abort, 'busy'); end`)
+    await chat.say('Write it')
+    await until(
+      () => app.json<{ approvals: unknown[] }>('/api/approvals'),
+      ({ approvals }) => approvals.length === 1,
+    )
+    assert.deepEqual(chat.texts(), [])
+    await app.database.run('drop trigger busy')
+    await answered(chat, 1)
+    await chat.press('Allow Once')
+    await until(() => chat.texts(), (texts) => texts.includes('Written.'))
+  })
+
   it('survive a restart, with their buttons', async () => {
     const first = await begin({ answers: [write], channels: { telegram: people } })
     await first.chat.say('Write it')

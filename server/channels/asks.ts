@@ -51,7 +51,7 @@ export function createAsks(
     if (stop.signal.aborted) return
     const window = settings(row.channel).burst_ms
     replies.waiting(row)
-    if (window === 0) return void chains.run(row.session_id, () => guarded(() => take(row)))
+    if (window === 0) return void chains.run(row.session_id, () => work(row))
     const key = keyOf(row)
     const burst = bursts.get(key)
     clearTimeout(burst?.timer)
@@ -66,17 +66,22 @@ export function createAsks(
     clearTimeout(burst.timer)
     bursts.delete(key)
     const { row } = burst
-    void chains.run(row.session_id, () => guarded(() => take(row)))
+    void chains.run(row.session_id, () => work(row))
   }
 
-  async function take(row: InboxRow): Promise<void> {
+  /** Once the question is made, it is the question that is tried again: its messages wait no more. */
+  async function work(row: InboxRow): Promise<void> {
+    const ask = await guarded(() => take(row))
+    if (ask) await guarded(() => submit(ask))
+  }
+
+  async function take(row: InboxRow): Promise<AskRow | undefined> {
     const { context_messages, context_hours, burst_ms } = settings(row.channel)
-    const ask = await inbox.take(row, { id: ulid(), at: now() }, {
+    return await inbox.take(row, { id: ulid(), at: now() }, {
       joined: burst_ms > 0,
       messages: context_messages,
       since: now() - context_hours * HOUR_MS,
     })
-    if (ask) await submit(ask)
   }
 
   /** Puts a question into its session. Whatever it is that fails for a while is waited for: what came later comes after. */
@@ -176,17 +181,17 @@ export function createAsks(
     replies.givenUp(ask)
   }
 
-  async function guarded(work: () => Promise<void>): Promise<void> {
+  async function guarded<T>(work: () => Promise<T>): Promise<T | undefined> {
     for (;;) {
       try {
         return await work()
       } catch (error) {
-        if (stop.signal.aborted) return
+        if (stop.signal.aborted) return undefined
         log.error('channel.ask_failed', 'A message could not be worked on; trying again', {
           error: (error as Error).stack ?? String(error),
         })
         await pause(RETRY_MS, stop.signal)
-        if (stop.signal.aborted) return
+        if (stop.signal.aborted) return undefined
       }
     }
   }

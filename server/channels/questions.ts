@@ -1,3 +1,4 @@
+import type { Approval } from '../../shared/approvals.ts'
 import type { InlineKeyboard } from '../../shared/gateway-protocol.ts'
 import type { TurnEventBody } from '../../shared/turn-events.ts'
 import type { ChannelSettings } from '../../shared/channels.ts'
@@ -96,13 +97,17 @@ export function createQuestions(
     show,
     decided,
 
+    /** Shows what these wait for, where that was not heard of when it was asked. */
+    async missed(asks: readonly AskRow[]): Promise<void> {
+      for (const [ask, asked] of openOf(await deps.approvals.list(CHANNELS, 'pending'), asks)) {
+        if (!await store.byKey(`approval:${asked.approval_id}`)) await show(ask, asked)
+      }
+    },
+
     /** After a start: shows what is still open, and closes what was answered meanwhile. */
     async recover(asks: readonly AskRow[]): Promise<void> {
       const pending = await deps.approvals.list(CHANNELS, 'pending')
-      for (const approval of [...pending].reverse()) {
-        const ask = asks.findLast(({ turn_id }) => turn_id === approval.turn_id)
-        if (ask) await show(ask, { ...approval, approval_id: approval.id, name: approval.tool })
-      }
+      for (const [ask, asked] of openOf(pending, asks)) await show(ask, asked)
       for (const row of await store.openButtons('approval:')) {
         const id = row.key!.slice('approval:'.length)
         if (!pending.some((approval) => approval.id === id)) {
@@ -112,6 +117,13 @@ export function createQuestions(
     },
   }
 }
+
+/** Questions of the turns that answer these, the oldest first. */
+const openOf = (pending: readonly Approval[], asks: readonly AskRow[]): [AskRow, Asked][] =>
+  pending.toReversed().flatMap((approval) => {
+    const ask = asks.findLast(({ turn_id }) => turn_id === approval.turn_id)
+    return ask ? [[ask, { ...approval, approval_id: approval.id, name: approval.tool }]] : []
+  })
 
 const OUTCOME: Record<Decided['decision'], (by: string) => string> = {
   allow_once: (by) => `✅ Allowed once by ${by}`,

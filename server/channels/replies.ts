@@ -136,6 +136,7 @@ export function createReplies(
   /** Ends what a turn answers, if it has ended. */
   async function settle(turnId: string): Promise<void> {
     const turn = await sessions.turn(CHANNELS, turnId).catch(ignoreUnknown)
+    if (turn?.state === 'awaiting_approval') await questions.missed(await inbox.asksOf(turnId))
     if (turn && !isFinal(turn.state)) return
     const { live: preview, attachments } = tracked.get(turnId) ?? {}
     await preview?.stop()
