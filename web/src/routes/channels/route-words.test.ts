@@ -12,6 +12,10 @@ describe('a rule in words', () => {
   it('says what becomes of the message', () => {
     assert.equal(effectWords({ match: {}, ignore: true }), 'dropped')
     assert.equal(effectWords({ match: {}, ignore: false, session: 'work', model: 'm' }), 'to the session work, with m')
+    assert.equal(
+      effectWords({ match: {}, ignore: false, agent: 'helper' }),
+      'to a session of its own chat, answered by helper',
+    )
     assert.equal(effectWords({ match: {}, ignore: false }), 'to a session of its own chat')
   })
 })

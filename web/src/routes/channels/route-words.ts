@@ -16,10 +16,11 @@ export function matchWords({ match }: Pick<ChannelRoute, 'match'>): string {
 }
 
 /** What a rule does: `to session work, with gpt-5`. */
-export function effectWords({ session, model, instructions, ignore }: ChannelRoute): string {
+export function effectWords({ agent, session, model, instructions, ignore }: ChannelRoute): string {
   if (ignore) return 'dropped'
   return [
     session ? `to the session ${session}` : 'to a session of its own chat',
+    ...(agent ? [`answered by ${agent}`] : []),
     ...(model ? [`with ${model}`] : []),
     ...(instructions ? ['with instructions'] : []),
   ].join(', ')
