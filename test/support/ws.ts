@@ -25,7 +25,7 @@ export type TestSocket = {
   drop(): void
 }
 
-const WAIT_MS = 15_000
+const WAIT_MS = 30_000
 
 /**
  * A WebSocket client over a plain TCP connection: the same on every runtime, it sends headers that a browser's cannot,
