@@ -41,6 +41,13 @@ describe('the state of a plugin in words', () => {
     assert.equal(mendOf(off), undefined)
   })
 
+  it('what keeps it from its platform is told, and forgotten once it is reached', () => {
+    const away = standing({ status: { connected: false, detail: 'Telegram can’t be reached' } })
+    assert.equal(troubleOf(away), 'Telegram can’t be reached')
+    assert.equal(troubleOf({ ...away, status: { connected: true, detail: 'Waits for a call' } }), undefined)
+    assert.equal(troubleOf({ ...away, enabled: false, state: 'stopped' }), undefined)
+  })
+
   it('one whose files are refused can not be used, on or off', () => {
     const broken = standing({ enabled: false, state: 'stopped', problem: 'plugin.json is no JSON' })
     assert.equal(lookOf(broken).label, 'Can’t be used')

@@ -52,10 +52,12 @@ export function lookOf(plugin: Standing): Look {
 const isBroken = ({ enabled, state, problem }: Standing): boolean =>
   !enabled && state !== 'quarantined' && problem !== null
 
-/** Why it does not run, in its owner's words; undefined when nothing is wrong. */
-export const troubleOf = (
-  plugin: Standing,
-): string | undefined => (plugin.enabled || isBroken(plugin) ? plugin.problem ?? undefined : undefined)
+/** Why it does not run or does not reach its platform; undefined when nothing is wrong, or nothing was said of it. */
+export function troubleOf(plugin: Standing): string | undefined {
+  if (!plugin.enabled && !isBroken(plugin)) return undefined
+  const away = plugin.state === 'ready' && plugin.status?.connected === false
+  return plugin.problem ?? (away ? plugin.status?.detail : undefined)
+}
 
 /** What to do about it, where that can be told. */
 export function mendOf(plugin: Standing): string | undefined {
