@@ -49,16 +49,20 @@ describe('splitting a reply', () => {
     assert.deepEqual(splitText('first line\nsecond line', { size: 21, unit: 'utf16' }), ['first line', 'second line'])
   })
 
-  it('closes a code fence and opens it again with its language', () => {
-    const code = Array.from({ length: 30 }, (_, i) => `  line(${i})`).join('\n')
-    const parts = splitText(`Look:\n\`\`\`ts\n${code}\n\`\`\`\nDone.`, { size: 120, unit: 'utf16' })
-    assert.ok(parts.length > 2)
-    for (const part of parts) {
-      assert.equal((part.match(/^```/gm) ?? []).length % 2, 0, part)
-      assert.ok(part.length <= 120)
+  it('closes a code fence and opens it again with its language, in each unit', () => {
+    const code = Array.from({ length: 30 }, (_, i) => `  line(${i}, 'ä😀')`).join('\n')
+    for (const unit of ['utf16', 'chars', 'bytes'] as const) {
+      const parts = splitText(`Look:\n\`\`\`ts\n${code}\n\`\`\`\nDone.`, { size: 120, unit })
+      assert.ok(parts.length > 2)
+      for (const part of parts) {
+        assert.equal((part.match(/^```/gm) ?? []).length % 2, 0, part)
+        assert.ok(lengthIn(part, unit) <= 120, `${unit}: ${part}`)
+      }
+      assert.ok(parts[1]!.startsWith('```ts\n  line('), parts[1])
+      assert.ok(parts.at(-1)!.endsWith('Done.'))
+      const lines = parts.flatMap((part) => part.split('\n')).filter((line) => line.startsWith('  line('))
+      assert.deepEqual(lines, code.split('\n'))
     }
-    assert.ok(parts[1]!.startsWith('```ts\n  line('), parts[1])
-    assert.ok(parts.at(-1)!.endsWith('Done.'))
   })
 
   it('knows fences of either sign and of any length, and closes each by its own', () => {
