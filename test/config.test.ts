@@ -98,7 +98,7 @@ const test = (title: string, options: Setup, body: (world: World) => Promise<voi
   })
 
 async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 1500; i++) {
     if (condition()) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

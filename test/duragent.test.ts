@@ -351,7 +351,7 @@ describe('Duragent’s administration', () => {
 
 /** The assistant's text once nothing runs any more. */
 async function answered(app: TestApp, id: string): Promise<string | undefined> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 1200; i++) {
     const { status } = await app.json<Session>(`/api/v1/sessions/${id}`)
     if (status === 'active') break
     await new Promise((resolve) => setTimeout(resolve, 25))

@@ -5,9 +5,9 @@ import { delay, scripted, toolCall } from '../server/models/providers/scripted.t
 import { type TestApp, testApp } from './support/app.ts'
 import { mcpPeer } from './support/mcp-client.ts'
 
-/** Waits until a condition holds; fails after ten seconds. */
+/** Waits until a condition holds; fails after half a minute. */
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 1500; i++) {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

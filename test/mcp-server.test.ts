@@ -228,9 +228,9 @@ describe('the gate before an MCP call', () => {
   })
 })
 
-/** Waits until a condition holds; fails after ten seconds with what there was. */
+/** Waits until a condition holds; fails after half a minute with what there was. */
 async function until(holds: () => boolean | Promise<boolean>, what: () => unknown): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 1500; i++) {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }

@@ -76,7 +76,7 @@ describe('gatehouse mcp', () => {
         return true
       }
     }
-    for (let i = 0; i < 100 && !gone(); i++) await new Promise((resolve) => setTimeout(resolve, 50))
+    for (let i = 0; i < 600 && !gone(); i++) await new Promise((resolve) => setTimeout(resolve, 50))
     assert.ok(gone())
   })
 

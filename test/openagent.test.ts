@@ -45,7 +45,7 @@ const shape = (frames: Frame[], session: string): string[] =>
     .filter((type, i, all) => type !== 'delta' || all[i - 1] !== 'delta')
 
 async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 600; i++) {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

@@ -303,7 +303,7 @@ describe('the system', () => {
     const leave = world.system.subscribe(() => {
       if (++heard === 3) leave()
     })
-    for (let i = 0; i < 100 && heard < 3; i++) await new Promise((resolve) => setTimeout(resolve, 50))
+    for (let i = 0; i < 600 && heard < 3; i++) await new Promise((resolve) => setTimeout(resolve, 50))
     await new Promise((resolve) => setTimeout(resolve, 300))
     assert.equal(heard, 3)
     await world.close()

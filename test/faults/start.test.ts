@@ -121,7 +121,7 @@ describe('a running server', () => {
     const server = await startServer({ home })
     const name = async (): Promise<unknown> => ((await config(server)).values as { name: string }).name
     const until = async (fits: () => Promise<boolean>): Promise<void> => {
-      for (const end = Date.now() + 8000; Date.now() < end; await sleep(50)) if (await fits()) return
+      for (const end = Date.now() + 30_000; Date.now() < end; await sleep(50)) if (await fits()) return
       assert.fail(`it did not come: ${JSON.stringify((await config(server)).problems)}`)
     }
     await writeFile(path, TORN)

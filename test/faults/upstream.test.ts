@@ -110,8 +110,8 @@ for (const vendor of ['openai', 'anthropic'] as const) {
         const turn = await app.json<Turn>(`/api/turns/${turn_id}`)
         assert.deepEqual([turn.state, turn.text], ['interrupted', text])
         const request = mock.requests.at(-1)!
-        for (const end = Date.now() + 2000; request.abortedAt === undefined && Date.now() < end;) await sleep(5)
-        assert.ok(request.abortedAt! - stopped < 500, `${request.abortedAt! - stopped} ms`)
+        for (const end = Date.now() + 20_000; request.abortedAt === undefined && Date.now() < end;) await sleep(5)
+        assert.ok(request.abortedAt! - stopped < 3000, `${request.abortedAt! - stopped} ms`)
       }
     })
 
@@ -123,7 +123,7 @@ for (const vendor of ['openai', 'anthropic'] as const) {
         assert.ok(['', 'one two'].includes(turn.text))
       }))
       const open = () => mock.requests.slice(-2).filter(({ abortedAt }) => abortedAt === undefined)
-      for (const end = Date.now() + 2000; open().length > 0 && Date.now() < end;) await sleep(5)
+      for (const end = Date.now() + 20_000; open().length > 0 && Date.now() < end;) await sleep(5)
       assert.deepEqual(open(), [])
     })
   })

@@ -112,7 +112,7 @@ export async function testApp(options: {
     /** Events of a session after an offset until one fulfils `until`; the connection is then dropped. */
     async events(session: string, after: number, until: (event: TurnEvent) => boolean): Promise<TurnEvent[]> {
       const abort = new AbortController()
-      const timer = setTimeout(() => abort.abort(), 15_000)
+      const timer = setTimeout(() => abort.abort(), 30_000)
       const response = await request(`/api/sessions/${session}/events?after=${after}`, { signal: abort.signal })
       const seen: TurnEvent[] = []
       try {

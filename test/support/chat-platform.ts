@@ -212,7 +212,7 @@ export const hostOf = (...platforms: ChatPlatform[]): GatewayHost => ({
 })
 
 /** Waits until something holds; fails with what is there instead. */
-export async function until<T>(look: () => T | Promise<T>, holds: (value: T) => boolean, ms = 15_000): Promise<T> {
+export async function until<T>(look: () => T | Promise<T>, holds: (value: T) => boolean, ms = 30_000): Promise<T> {
   for (const deadline = Date.now() + ms;; await sleep(10)) {
     const value = await look()
     if (holds(value)) return value

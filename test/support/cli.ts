@@ -21,7 +21,7 @@ export type CliProcess = {
   ended: Promise<CliResult>
 }
 
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 
 const running = new Set<ChildProcess>()
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))

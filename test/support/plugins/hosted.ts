@@ -79,11 +79,11 @@ export async function hosted(
   }
 }
 
-/** Waits until `look` gives something; fails after ten seconds. */
+/** Waits until `look` gives something; fails after half a minute. */
 export async function until<T>(
   look: () => T | Promise<T>,
   what = 'what was waited for',
-  ms = 15_000,
+  ms = 30_000,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const end = Date.now() + ms
   for (;;) {
