@@ -306,6 +306,17 @@ describe('a plugin in a folder', { timeout: 240_000 }, () => {
     const { surface_hash } = await app.get()
     await app.json('/api/plugins/capable/enable', { json: { surface_hash } })
     assert.match((await app.get()).problem!, /allow_unrestricted is off/)
+
+    // Programs that it starts are kept to nothing, whatever its own runtime is.
+    await writePlugin(join(home, 'plugins', 'starter'), {
+      id: 'starter',
+      runtime: 'deno',
+      permissions: { run: ['sh'] },
+    })
+    const { plugin } = await app.json<{ plugin: PluginDetail }>('/api/plugins/starter')
+    await app.json('/api/plugins/starter/enable', { json: { surface_hash: plugin.surface_hash } })
+    const { plugin: starter } = await app.json<{ plugin: PluginDetail }>('/api/plugins/starter')
+    assert.match(starter.problem!, /allow_unrestricted is off/)
   })
 
   it('of a configured path runs at once, and may be switched off', async () => {

@@ -19,11 +19,16 @@ export function inWords({ title, version, surface, wider, origin, installed_from
     ...list('writes', permissions.write),
     ...list('starts', permissions.run),
     ...list('asks the system for', permissions.sys),
-    surface.restricted
-      ? '  Its runtime (Deno) keeps it to that.'
-      : '  Nothing keeps it to that: it can do whatever the user of this server can.',
+    `  ${limitsOf(surface)}`,
     ...(wider.length > 0 ? [`New since you accepted it: it ${wider.join(', ')}.`] : []),
   ]
+}
+
+function limitsOf({ restricted, permissions }: Plugin['surface']): string {
+  if (!restricted) return 'Nothing keeps it to that: it can do whatever the user of this server can.'
+  return permissions.run.length > 0
+    ? 'Its runtime (Deno) keeps it to that, but not the programs that it starts: they can do whatever the user can.'
+    : 'Its runtime (Deno) keeps it to that.'
 }
 
 /** Everything about one plugin. */

@@ -87,7 +87,9 @@ export async function createRoster(deps: PluginDeps & { store: PluginStore }) {
         ? `since it was accepted, it ${spec.wider.join(', ')}; accept that, or disable it`
         : 'what it may do was not accepted yet'
     }
-    if (spec.manifest && !spec.surface.restricted && !settings().allow_unrestricted) {
+    // Deno does not keep the programs that a plugin starts to its permissions.
+    const free = !spec.surface.restricted || spec.surface.permissions.run.length > 0
+    if (spec.manifest && free && !settings().allow_unrestricted) {
       return 'nothing keeps it within its permissions, and plugins.allow_unrestricted is off'
     }
     const wrong = await config.problems(spec)
