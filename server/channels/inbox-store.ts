@@ -1,7 +1,7 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { Attachment } from '../../shared/turn-events.ts'
 import type { Db } from '../db/open.ts'
-import { createBatch } from './batch.ts'
+import { createBatch, createTransactions } from './batch.ts'
 import { noteSeen } from './seen.ts'
 import type { ChannelTables, Chat, Tx } from './tables.ts'
 
@@ -19,25 +19,31 @@ export type NewInbound = Omit<InboxRow, 'id' | 'ask_id' | 'attachment'>
 export type AskRow = Omit<Selectable<ChannelTables['channel_asks']>, 'route'> & { route: RouteExtra | null }
 export type InboxStore = ReturnType<typeof createInboxStore>
 
+/** As in their indexes, word for word, or SQLite looks through all that was ever said in a chat. */
+const isOpen = sql<boolean>`state in ('new', 'context', 'command')`
+const isOpenAsk = sql<boolean>`state in ('open', 'asked')`
+
 /** What came in, and the questions that were made of it. */
 export function createInboxStore(database: Db) {
   const db = database.withTables<ChannelTables>()
   const inbox = () => db.selectFrom('channel_inbox').selectAll()
   const asks = () => db.selectFrom('channel_asks').selectAll()
+  const transaction = createTransactions(db)
 
   return {
     /** Stores a message with the note that its writer was seen; undefined when it was here before. */
     store: createBatch((rows: { row: NewInbound; inGroup: boolean }[]): Promise<(InboxRow | undefined)[]> =>
       db.transaction().execute(async (tx) => {
         const inserted = await tx.insertInto('channel_inbox').values(rows.map(({ row }) => columns(row)))
-          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing()).returningAll().execute()
-        const fresh = new Map(inserted.map((row) => [eventOf(row), row]))
+          .onConflict((conflict) => conflict.columns(['channel', 'event_id']).doNothing())
+          .returning(['id', 'channel', 'event_id']).execute()
+        const fresh = new Map(inserted.map((row) => [eventOf(row), row.id]))
         // Of one that is twice among them, the first was stored.
         const stored = rows.map(({ row }) => {
           const event = eventOf(row)
-          const found = fresh.get(event)
+          const id = fresh.get(event)
           fresh.delete(event)
-          return found && toInbox(found)
+          return id === undefined ? undefined : { ...row, id, ask_id: null, attachment: null }
         })
         await noteSeen(tx, rows.filter((_, i) => stored[i]))
         return stored
@@ -69,7 +75,7 @@ export function createInboxStore(database: Db) {
 
     /** Messages that nobody took up yet. */
     waiting: async (): Promise<InboxRow[]> =>
-      (await inbox().where('state', 'in', ['new', 'command']).orderBy('id').execute()).map(toInbox),
+      (await inbox().where(isOpen).where('state', 'in', ['new', 'command']).orderBy('id').execute()).map(toInbox),
 
     /**
      * Makes one question of what a person wrote, `joined` or message by message, and of the talk before it; undefined
@@ -80,17 +86,18 @@ export function createInboxStore(database: Db) {
       ask: { id: string; at: number },
       of: { joined: boolean; messages: number; since: number },
     ): Promise<AskRow | undefined> =>
-      db.transaction().execute(async (tx) => {
+      transaction(async (tx) => {
         const here = (state: 'new' | 'context') =>
-          tx.selectFrom('channel_inbox').selectAll().where('state', '=', state).where('channel', '=', who.channel)
-            .where('chat_id', '=', who.chat_id).where('thread_id', '=', who.thread_id)
-            .where('session_id', '=', who.session_id)
+          tx.selectFrom('channel_inbox').selectAll().where(isOpen).where('state', '=', state)
+            .where('channel', '=', who.channel).where('chat_id', '=', who.chat_id)
+            .where('thread_id', '=', who.thread_id).where('session_id', '=', who.session_id)
         const own = here('new').where('sender_id', '=', who.sender_id).orderBy('id')
         const mine = await (of.joined ? own : own.limit(1)).execute()
         const last = mine.at(-1)
         if (!last) return undefined
-        const told = await here('context').where('id', '<', last.id).where('at', '>=', of.since).orderBy('id', 'desc')
-          .limit(of.messages).execute()
+        const talk = await here('context').where('id', '<', last.id).orderBy('id', 'desc')
+          .limit(Math.max(of.messages, 1)).execute()
+        const told = talk.slice(0, of.messages).filter(({ at }) => at >= of.since)
         const row: Selectable<ChannelTables['channel_asks']> = {
           id: ask.id,
           channel: who.channel,
@@ -109,9 +116,10 @@ export function createInboxStore(database: Db) {
         }
         await tx.insertInto('channel_asks').values(row).execute()
         await mark(tx, mine.map(({ id }) => id), { state: 'turn', ask_id: ask.id })
+        if (talk.length === 0) return toAsk(row)
         await mark(tx, told.map(({ id }) => id), { state: 'done', ask_id: ask.id })
         // What was too old, or too much, is not told later either.
-        await tx.updateTable('channel_inbox').set({ state: 'done' }).where('state', '=', 'context')
+        await tx.updateTable('channel_inbox').set({ state: 'done' }).where(isOpen).where('state', '=', 'context')
           .where('channel', '=', who.channel).where('chat_id', '=', who.chat_id)
           .where('thread_id', '=', who.thread_id).where('session_id', '=', who.session_id).where('id', '<', last.id)
           .execute()
@@ -141,7 +149,7 @@ export function createInboxStore(database: Db) {
     },
 
     asks: async (state: 'open' | 'asked'): Promise<AskRow[]> =>
-      (await asks().where('state', '=', state).orderBy('id').execute()).map(toAsk),
+      (await asks().where(isOpenAsk).where('state', '=', state).orderBy('id').execute()).map(toAsk),
 
     asksOf: async (turnId: string, tx?: Tx): Promise<AskRow[]> =>
       (await (tx ?? db).selectFrom('channel_asks').selectAll().where('turn_id', '=', turnId).orderBy('id').execute())
@@ -169,7 +177,7 @@ export function createInboxStore(database: Db) {
     drop: async (id: string): Promise<void> =>
       void await db.updateTable('channel_asks').set({ state: 'dropped' }).where('id', '=', id).execute(),
 
-    transaction: <T>(work: (tx: Tx) => Promise<T>): Promise<T> => db.transaction().execute(work),
+    transaction,
 
     counts: async (): Promise<Map<string, { messages: number; last: number }>> => {
       const { rows } = await sql<{ channel: string; messages: number; last: number }>`

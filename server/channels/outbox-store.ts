@@ -77,11 +77,14 @@ export function createOutboxStore(database: Db, now: () => number) {
         rows().where('channel', '=', channel).where('chat_id', '=', chatId).where('message_id', '=', messageId)
           .orderBy('ord', 'desc'),
       ),
-    /** The oldest that waits in a chat. */
+    /** The oldest that waits in a chat. The state stands as in its index, or all that waits in the channel is read. */
     next: (channel: string, chatId: string) =>
       one(
-        rows().where('channel', '=', channel).where('chat_id', '=', chatId).where('state', '=', 'waiting').orderBy(
+        rows().where(
           'ord',
+          '=',
+          sql<number>`(select min(ord) from channel_outbox
+          where channel = ${channel} and chat_id = ${chatId} and state = 'waiting')`,
         ),
       ),
     chatsWaiting: async (channel?: string): Promise<{ channel: string; chat_id: string }[]> => {
