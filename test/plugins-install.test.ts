@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import type { PluginDetail } from '../shared/plugins.ts'
 import { type TestApp, testApp } from './support/app.ts'
-import { homeWith, QUICK, writePlugin } from './support/plugins/hosted.ts'
+import { homeWith, QUICK, until, writePlugin } from './support/plugins/hosted.ts'
 
 type Entry = { name: string; content?: string; type?: string; size?: string; link?: string; sum?: number }
 
@@ -154,5 +154,22 @@ describe('a plugin that is hostile before it is accepted', { timeout: 120_000 },
     const installing = Promise.all(Array.from({ length: 8 }, () => install({ folder: source }, 201)))
     await Promise.all([looking, installing.finally(() => (over = true))])
     await app.json('/api/plugins/capable', { method: 'DELETE' })
+  })
+})
+
+describe('an installation that ended with the server', { timeout: 120_000 }, () => {
+  it('leaves nothing, and the plugin as it was that it was to replace', async () => {
+    const home = await homeWith({ plugins: QUICK })
+    const plugins = join(home, 'plugins')
+    await writePlugin(join(plugins, '.new-1', 'old'))
+    await mkdir(join(plugins, '.new-2', 'plugin'), { recursive: true })
+    const app = await testApp({ home })
+    try {
+      await until(async () => (await readdir(plugins)).join() === 'capable')
+      const { plugin } = await app.json<{ plugin: PluginDetail }>('/api/plugins/capable')
+      assert.deepEqual([plugin.problem, plugin.accepted], [null, false])
+    } finally {
+      await app.close()
+    }
   })
 })

@@ -1,5 +1,5 @@
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import process from 'node:process'
 import type { Manifest } from '../../shared/plugin-manifest.ts'
 import type { PluginOrigin } from '../../shared/plugins.ts'
@@ -19,6 +19,9 @@ export async function gateProblem(
   const root = await realpath(folder).catch(() => undefined)
   if (!root) return `its folder ${folder} is gone`
   const program = manifest.entry ?? manifest.command![0]!
+  if (isAbsolute(program)) {
+    return `its program ${program} must be a name that PATH finds, or a path inside its folder`
+  }
   if (manifest.entry !== undefined || program.includes('/')) {
     const target = await realpath(join(folder, program)).catch(() => undefined)
     if (!target) return `its program ${program} does not exist`

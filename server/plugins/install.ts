@@ -17,6 +17,10 @@ import { untar } from './untar.ts'
 const MAX_ARCHIVE = 100 * 1024 * 1024
 const MAX_FOLDER = 500 * 1024 * 1024
 const NPM_TIMEOUT_MS = 300_000
+/** Folders in which something is prepared; a look for plugins passes them over. */
+const STAGING = '.new-'
+/** What stood in the place of a plugin that is being installed, within its staging folder. */
+const OLD = 'old'
 /** A package's own scripts are never run, nor is git for it; only what it needs at run time is fetched. */
 const NPM_INSTALL = 'install --ignore-scripts --allow-git=none --omit=dev --no-audit --no-fund --loglevel=error'
 
@@ -36,7 +40,7 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
   async function install(input: InstallPluginInput): Promise<Installed & { id: string }> {
     const given = (['npm', 'folder', 'archive'] as const).filter((kind) => input[kind] !== undefined)
     if (given.length !== 1) throw invalid('npm', 'send exactly one of npm, folder and archive')
-    const staging = join(folder, `.new-${ulid()}`)
+    const staging = join(folder, `${STAGING}${ulid()}`)
     await mkdir(staging, { recursive: true, mode: 0o700 })
     try {
       const content = join(staging, 'plugin')
@@ -129,12 +133,27 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
     }
     await store.change(name, { enabled: false }, now())
     await deps.roster.refresh()
-    await rm(from, { recursive: true, force: true })
-    await rm(join(home, 'plugin-data', name), { recursive: true, force: true })
+    // Its secrets first: what a crash leaves of the rest is seen in the list, and can be removed once more.
     await store.remove(plugin)
+    await rm(join(home, 'plugin-data', name), { recursive: true, force: true })
+    await rm(from, { recursive: true, force: true })
+  }
+
+  /** Takes away what an installation left that ended with the server; a plugin that it had put aside comes back. */
+  async function tidy(): Promise<void> {
+    const names: string[] = await readdir(folder).catch(() => [])
+    for (const name of names.filter((name) => name.startsWith(STAGING))) {
+      const staging = join(folder, name)
+      const aside = await readPlugin(join(staging, OLD), 'home')
+      if (aside?.manifest && !names.includes(aside.id)) await rename(aside.folder, join(folder, aside.id))
+      await rm(staging, { recursive: true, force: true })
+    }
   }
 
   return {
+    /** To be called before plugins are looked for. */
+    tidy: (): Promise<void> => inTurn(tidy),
+
     install: (input: InstallPluginInput) => inTurn(() => install(input)),
 
     /** Stops it and removes its folder, its data, its settings and its store. */
@@ -188,8 +207,15 @@ function checkIntegrity(bytes: Uint8Array, wanted: string | undefined): string {
 
 /** By renaming, so that there is never half of a plugin. */
 async function putInPlace(from: string, target: string, staging: string): Promise<void> {
-  await rename(target, join(staging, 'old')).catch((error: { code?: string }) => {
+  const old = join(staging, OLD)
+  const had = await rename(target, old).then(() => true, (error: { code?: string }) => {
     if (error.code !== 'ENOENT') throw error
+    return false
   })
-  await rename(from, target)
+  try {
+    await rename(from, target)
+  } catch (error) {
+    if (had) await rename(old, target)
+    throw error
+  }
 }

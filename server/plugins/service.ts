@@ -278,7 +278,14 @@ export async function createPlugins(deps: PluginDeps) {
       return await diagnose(roster, deps)
     },
 
-    start: (): Promise<void> => roster.start(),
+    async start(): Promise<void> {
+      await installer.tidy().catch((error) =>
+        deps.log.warn('plugin.not_tidied', 'What an installation left could not be taken away', {
+          error: String(error),
+        })
+      )
+      await roster.start()
+    },
     stop: (): Promise<void> => {
       hooks.stop()
       return roster.stop()

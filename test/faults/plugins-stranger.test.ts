@@ -45,7 +45,7 @@ describe('a plugin of a stranger', { timeout: 120_000 }, () => {
       json: { config: {} },
       status: 400,
     })
-    assert.match(error, /config\.a: must match pattern/)
+    assert.match(error, /^a: must match pattern/)
   })
 
   it('has a schema that refers to itself without end, and is told so', async () => {
@@ -153,7 +153,10 @@ describe('plugins of one home', { timeout: 120_000 }, () => {
     const after = await started()
     opened.push(after)
     await after.isReady('b-other')
-    assert.match((await after.get('a-sealed')).problem!, /token: can't be opened with this server's key; set it again/)
+    assert.match(
+      (await after.get('a-sealed')).problem!,
+      /Token \(token\): can't be opened with this server's key; set it again/,
+    )
   })
 
   it('run the code that was installed last, also when its manifest says the same', async () => {
