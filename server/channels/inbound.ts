@@ -150,7 +150,7 @@ function placeOf(channel: string, { chat_id, sender, routing }: MessageReceived)
 /** The platform's own id of the event where the plugin tells it; else chat and message, for many count per chat. */
 function eventId({ metadata, chat_id, message_id }: MessageReceived): string {
   const told = (metadata as { event_id?: unknown } | undefined)?.event_id
-  return typeof told === 'string' && told !== '' && told.length <= MAX_ID
+  return typeof told === 'string' && told !== '' && told.length <= MAX_ID && !UNSEEN.test(told)
     ? `event:${told}`
     : JSON.stringify([chat_id, message_id])
 }

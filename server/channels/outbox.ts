@@ -202,9 +202,9 @@ export function createOutbox(deps: {
       return id
     },
 
-    /** Changes what a waiting entry will say; false when it is being sent or was. */
+    /** Changes what a waiting entry will say; false when it is being sent or was, also with what it said before. */
     rewrite: async (id: string, body: OutRow['body'], tx?: Tx): Promise<boolean> =>
-      !inFlight.has(id) && await store.update(id, { body }, tx),
+      !inFlight.has(id) && await store.update(id, { body }, tx) && !inFlight.has(id),
 
     /** A channel came up: everything that waits for it. */
     async resume(channel?: string): Promise<void> {
