@@ -148,6 +148,18 @@ test('switching it off here is seen on every open page', async () => {
   await expect(page.getByRole('button', { name: 'Restart' })).toBeDisabled()
 })
 
+test('a switch that does not reach the server says so, and the page stays as it is', async () => {
+  await page.goto('/plugins')
+  const toggle = row('Capable').getByRole('switch')
+  const was = await toggle.isChecked()
+  await context.setOffline(true)
+  await toggle.click()
+  await expect(page.getByText('Capable was not switched')).toBeVisible()
+  await expect(toggle).toBeEnabled()
+  await context.setOffline(false)
+  await expect(toggle).toBeChecked({ checked: was })
+})
+
 test('one that wants more than was accepted does not run until that is read', async () => {
   await writePlugin(join(home, 'plugins', 'capable'), { permissions: { net: ['api.example.org', 'evil.example'] } })
   await page.goto('/plugins/capable')
