@@ -79,6 +79,19 @@ describe('files', () => {
     assert.equal(chat.shown[2]!.text, '📎 run.exe (programs are not sent)')
     assert.ok(app)
   })
+
+  it('are named in place of being sent where they are larger than the owner wants', async () => {
+    const { chat, home } = await begin({
+      answers: [(request) => lastText([request])],
+      channels: { telegram: { allowed_users: ['42'], burst_ms: 0, max_media_bytes: 69 } },
+    })
+    const folder = join(home, 'workspace')
+    await mkdir(folder, { recursive: true })
+    await writeFile(join(folder, 'dot.png'), Buffer.from(PNG, 'base64'))
+    await chat.say(`[IMAGE:${join(folder, 'dot.png')}]`)
+    await answered(chat, 1)
+    assert.equal(chat.shown[0]!.text, '📎 dot.png (too large for this channel)')
+  })
 })
 
 const MB = 1024 ** 2

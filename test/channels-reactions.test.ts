@@ -110,4 +110,13 @@ describe('typing', () => {
     await answered(chat, 1, '-1')
     assert.deepEqual([...chat.typedIn], ['9'])
   })
+
+  it('is shown again and again, for platforms take the sign away, until the answer is there', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { chat } = await begin({ answers: [[hold(promise), 'Done.']] })
+    await chat.say('Think')
+    await until(() => chat.typed(), (times) => times > 2)
+    resolve()
+    await answered(chat, 1)
+  })
 })

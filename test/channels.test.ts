@@ -550,6 +550,21 @@ describe('questions of the agent', () => {
     assert.deepEqual(approvals.map(({ via }) => via), ['channel'], 'the second call was not asked about')
   })
 
+  it('can be answered for good, also in the conversations to come', async () => {
+    const { chat } = await begin({
+      answers: [write, 'One.', toolCall('notes.create', { path: 'a.md', content: 'y' }), 'Two.'],
+      platforms: [chatPlatform('telegram', [])],
+      channels: { telegram: people },
+    })
+    await chat.say('Write it')
+    await answered(chat, 1)
+    await chat.say('/approve always')
+    await until(() => chat.texts(), (texts) => texts.includes('One.'))
+    await chat.say({ text: 'Write it again', chat: '43', from: '43' })
+    await until(() => chat.texts('43'), (texts) => texts.length > 0)
+    assert.deepEqual(chat.texts('43'), ['Two.'])
+  })
+
   it('of an open channel are the owner’s to answer', async () => {
     const { app, chat } = await begin({
       answers: [write, 'Written.'],
