@@ -78,11 +78,14 @@ export function createReceiver({ journal, requests, pings, calls, capabilities, 
           return greeted(event)
         case 'error':
           journal.incident('error', `${event.code}: ${event.message}`)
-          if (event.fatal && !isPast) supervisor.leaving(`${event.code}: ${event.message}`, true)
+          if (event.fatal && !isPast) {
+            const refused = event.code === 'unauthorized'
+            supervisor.leaving(`${event.code}: ${event.message}`, { fatal: true, refused })
+          }
           return run.later(event)
         case 'shutdown':
           journal.line('info', `ends: ${event.reason}`)
-          if (!isPast) supervisor.leaving(event.reason, false)
+          if (!isPast) supervisor.leaving(event.reason)
           return run.later(event)
         case 'status': {
           const { type: _, ...status } = event

@@ -10,7 +10,7 @@ export type Supervisor = ReturnType<typeof createSupervisor>
 
 /**
  * Keeps one plugin running: deadline until it is ready, restarts with a growing delay, quarantine after crashes in a
- * row. A `ready` forgives nothing; only time spent running does.
+ * row, or at once when its platform refused it. A `ready` forgives nothing; only time spent running does.
  */
 export function createSupervisor(deps: {
   settings: () => PluginSettings
@@ -39,7 +39,7 @@ export function createSupervisor(deps: {
   let retryAt = 0
   let problem: string | undefined
   /** It said that it ends. */
-  let farewell: { fatal: boolean; message: string } | undefined
+  let farewell: { fatal: boolean; message: string; refused: boolean } | undefined
   const timers = new Set<ReturnType<typeof setTimeout>>()
 
   function later(ms: number, work: () => void): void {
@@ -91,10 +91,10 @@ export function createSupervisor(deps: {
     if (stopping || !wanted) return
     if (stayed) crashes = 0
     const orderly = !ending.cut && wasReady && !farewell?.fatal && (ending.code === 0 || farewell !== undefined)
-    crashed(explain(ending, farewell, wasReady), !orderly)
+    crashed(explain(ending, farewell, wasReady), !orderly, farewell?.refused)
   }
 
-  function crashed(message: string, failure: boolean): void {
+  function crashed(message: string, failure: boolean, refused = false): void {
     const policy = deps.policy()
     if (!failure && policy !== 'always') {
       problem = undefined
@@ -108,9 +108,9 @@ export function createSupervisor(deps: {
       return become('failed')
     }
     crashes++
-    if (crashes >= settings().max_crashes) {
+    if (refused || crashes >= settings().max_crashes) {
       wanted = false
-      problem = `crashed ${crashes} times in a row; the last time it ${message}`
+      if (!refused) problem = `crashed ${crashes} times in a row; the last time it ${message}`
       deps.onQuarantine(problem)
       return become('quarantined')
     }
@@ -189,11 +189,14 @@ export function createSupervisor(deps: {
       return true
     },
 
-    /** The plugin said that it ends, or that something fatal happened; it gets the usual time to go. */
-    leaving(message: string, fatal: boolean): void {
+    /**
+     * The plugin said that it ends, or that something fatal happened; it gets the usual time to go. One that its
+     * platform `refused` is not started again by itself: some platforms lock out who comes with a wrong password often.
+     */
+    leaving(message: string, { fatal = false, refused = false } = {}): void {
       const which = process
       if (!which || farewell) return
-      farewell = { fatal, message }
+      farewell = { fatal, message, refused }
       const { stop_grace_ms, kill_grace_ms } = settings()
       later(stop_grace_ms, () => void which.stop(0, kill_grace_ms))
     },

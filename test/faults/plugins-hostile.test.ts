@@ -245,9 +245,11 @@ describe('beside a plugin that', { timeout: 280_000 }, () => {
       assert.equal((await bad()).restarts, 0)
     }))
 
-  it('says that something fatal happened, and stays: that is its problem', () =>
-    during('fatal', async () => {
-      await until(() => says('fatal', /failed: unauthorized: the token is wrong/))
+  it('says that its platform refused it, and stays: it is ended, and not started again', () =>
+    during('fatal', async (bad) => {
+      await until(async () => (await bad()).state === 'quarantined')
+      const { problem, restarts } = await bad()
+      assert.deepEqual([problem, restarts], ['failed: unauthorized: the token is wrong', 0])
     }))
 
   it('starts ever more processes, which start more: it is ended with all of them', onLinux, async () => {
