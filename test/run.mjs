@@ -1,4 +1,6 @@
 // Runs every suite: the same files on Node, Deno and Bun, then the browser. `--fast` runs the quick ones on Node only.
+// A file that failed beside others is run again with nothing beside it and has to pass twice; what it printed is shown,
+// and the end names it as unsteady. More than three such files have failed.
 // The last line is always `N passed, N failed, N skipped`.
 import { spawn } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -77,42 +79,58 @@ const browser = {
   name: 'browser',
   command: ['playwright', 'test', '-c', 'test/e2e/playwright.config.ts', '--reporter=list'],
   files: [],
-  read: (out) => [count(out, /^ *(\d+) passed/m), count(out, /^ *(\d+) failed/m), count(out, /^ *(\d+) skipped/m)],
+  read: readPlaywright,
 }
 
+const MAX_UNSTEADY = 3
 const total = [0, 0, 0]
+const failures = []
+const unsteady = []
 const queue = suites.flatMap((suite) =>
   (suite.apart ? suite.files.map((file) => [file]) : [suite.files]).map((files) => ({ suite, files }))
 )
-const left = new Map(suites.map((suite) => [suite, queue.filter((task) => task.suite === suite).length]))
 // Two more than there are cores, for tests wait a lot; not many more, for they have deadlines.
 const lanes = Math.min(availableParallelism() + 2, 6)
 await Promise.all(Array.from({ length: lanes }, async () => {
   for (let task = queue.shift(); task; task = queue.shift()) {
     await run(task.suite, task.files)
-    left.set(task.suite, left.get(task.suite) - 1)
-    if (left.get(task.suite) === 0) summary(task.suite)
   }
 }))
+for (const failure of failures) await again(failure, failures.length <= MAX_UNSTEADY)
+for (const suite of suites) summary(suite)
 // By itself: a browser in a hurry is another browser.
 if (!fast && existsSync('test/e2e/playwright.config.ts')) {
   await run(browser, [])
   summary(browser)
 }
 
+if (unsteady.length > 0) console.log(`\nUnsteady, failed beside others and passed alone:\n${unsteady.join('\n')}`)
 const [passed, failed, skipped] = total
 console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`)
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0
 
-/** Runs files of a suite in one process and adds up what came of it. */
+/** Runs files of a suite in one process and adds up what came of it, or keeps what failed for a second look. */
 async function run(suite, files) {
   const began = Date.now()
-  suite.counts ??= [0, 0, 0]
+  const counts = await attempt(suite, files)
   suite.times ??= []
-  const { out, signal, timedOut, counts } = await attempt(suite.command, files, suite.read)
   suite.times.push({ files, seconds: Math.round((Date.now() - began) / 1000) })
-  if (timedOut) console.log(`${suite.name}: ${files} did not end within 15 minutes`)
-  if (counts[1] > 0) console.log(`${out}\n${suite.name}: ${files} failed${signal ? ` by ${signal}` : ''}`)
+  if (counts[1] > 0 && suite.apart) failures.push({ suite, files, counts })
+  else add(suite, counts)
+}
+
+/** A machine that did too much at once is told from a fault: with nothing beside it, a sound file passes each time. */
+async function again({ suite, files, counts }, worthwhile) {
+  for (let i = 0; worthwhile && i < 2; i++) {
+    counts = await attempt(suite, files)
+    worthwhile = counts[1] === 0
+  }
+  if (worthwhile) unsteady.push(`${suite.name} ${files}`)
+  add(suite, counts)
+}
+
+function add(suite, counts) {
+  suite.counts ??= [0, 0, 0]
   counts.forEach((n, i) => {
     suite.counts[i] += n
     total[i] += n
@@ -126,12 +144,14 @@ function summary({ name, counts: [passed, failed, skipped], times }) {
   console.log(`\n== ${name}: ${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s of its own`)
 }
 
-/** What died, hung or found nothing is a failure, whatever it printed before. */
-async function attempt(command, files, read) {
+/** What died, hung or found nothing is a failure, whatever it printed before; what a failure printed is shown. */
+async function attempt({ name, command, read }, files) {
   const { out, code, signal, timedOut } = await launch(command, files)
   const counts = read(out)
   if (timedOut || ((code !== 0 || signal) && counts[1] === 0) || counts[0] + counts[2] === 0) counts[1]++
-  return { out, signal, timedOut, counts }
+  if (timedOut) console.log(`${name}: ${files} did not end within 15 minutes`)
+  if (counts[1] > 0) console.log(`${out}\n${name}: ${files} failed${signal ? ` by ${signal}` : ''}`)
+  return counts
 }
 
 /** Runs a command to its end, or kills it with everything that it started after 15 minutes. */
@@ -189,6 +209,14 @@ function readDeno(out) {
     const [, tests, steps] = new RegExp(`(\\d+) ${word}(?: \\((\\d+) steps?\\))?`).exec(line) ?? []
     return Math.max(Number(tests ?? 0), Number(steps ?? 0))
   })
+}
+
+/** What passed on its second try in a browser of its own is unsteady too. */
+function readPlaywright(out) {
+  const [, flaky = '0', titles = ''] = /^ *(\d+) flaky\n((?: {4}.*\n)*)/m.exec(out) ?? []
+  unsteady.push(...titles.split('\n').map((title) => title.trim()).filter(Boolean))
+  const failed = count(out, /^ *(\d+) failed/m) + (Number(flaky) > MAX_UNSTEADY ? Number(flaky) : 0)
+  return [count(out, /^ *(\d+) passed/m) + Number(flaky), failed, count(out, /^ *(\d+) skipped/m)]
 }
 
 function count(out, pattern) {

@@ -32,7 +32,7 @@ async function connectPerson(port: number, nick: string, channel?: string) {
   socket.on('error', () => {})
   const hears = (pattern: RegExp): Promise<string> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${pattern} is not in:\n${lines.join('\n')}`)), 10_000)
+      const timer = setTimeout(() => reject(new Error(`${pattern} is not in:\n${lines.join('\n')}`)), 30_000)
       const look = (): void => {
         const line = lines.find((line) => pattern.test(line))
         if (!line) return

@@ -25,6 +25,8 @@ export default defineConfig({
   // What is waited for is a condition; a machine with much to do takes its time.
   expect: { timeout: 20_000 },
   workers: 1,
+  // What passes only then is named at the end of the run.
+  retries: 1,
   globalTeardown: './teardown.ts',
   use: {
     baseURL: `http://127.0.0.1:${port}`,

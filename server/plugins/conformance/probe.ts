@@ -28,7 +28,7 @@ export type ProbeOptions = {
 /** A plugin under test, with a core at the other end that keeps its state and notes everything that it says. */
 export type Probe = Awaited<ReturnType<typeof startProbe>>
 
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 30_000
 /** Kept of stderr. */
 const MAX_STDERR = 100_000
 
