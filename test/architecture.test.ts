@@ -10,7 +10,7 @@ const LEFT_OUT = /node_modules|\/build\/|\.svelte-kit|\.test\.ts$/
 /** Imports no feature, only what `LENT` names. */
 const PLUMBING = new Set(['errors.ts', 'bus', 'db', 'http', 'runtime'])
 /** Build and join everything. */
-const TOP = new Set(['app.ts', 'main.ts', 'start.ts', 'cli', 'dev'])
+const TOP = new Set(['app.ts', 'features.ts', 'main.ts', 'start.ts', 'cli', 'dev'])
 
 /** Beside `service.ts`, what a feature lends to the others, and why. */
 const LENT: Record<string, string> = {
