@@ -14,6 +14,7 @@ const STATUS = {
   unsupported_media_type: 415,
   misdirected: 421,
   unprocessable: 422,
+  upgrade_required: 426,
   rate_limited: 429,
   internal: 500,
   bad_gateway: 502,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import type { Problem } from '../shared/problem.ts'
 import { scripted } from '../server/models/providers/scripted.ts'
-import { type TestApp, testApp } from './support/app.ts'
+import { OWNER_TOKEN, type TestApp, testApp } from './support/app.ts'
 
 let app: TestApp
 before(async () => {
@@ -44,6 +44,27 @@ describe('a method that a path does not take', () => {
     assert.equal((await options('/api/nothing')).status, 404)
     const preflight = { origin: 'https://app.example', 'access-control-request-method': 'POST' }
     assert.equal((await options('/api/nothing', preflight)).status, 204)
+  })
+})
+
+describe('a request to /ws that is no handshake', () => {
+  it('answers 426 and names the protocol, over a real connection too', async () => {
+    for (const at of ['http://localhost', await app.listen()]) {
+      const ask = (init: RequestInit) => at === 'http://localhost' ? app.request('/ws', init) : fetch(`${at}/ws`, init)
+      const headers = { authorization: `Bearer ${OWNER_TOKEN}` }
+      const plain = await ask({ headers })
+      assert.equal(plain.status, 426)
+      assert.equal(plain.headers.get('upgrade'), 'websocket')
+      assert.equal((await plain.json() as Problem).code, 'upgrade_required')
+      const wrong = await ask({ headers, method: 'POST' })
+      assert.equal(wrong.status, 405)
+      assert.equal(wrong.headers.get('allow'), 'GET, HEAD, OPTIONS')
+      await wrong.body?.cancel()
+    }
+  })
+
+  it('answers 401 to a stranger', async () => {
+    assert.equal((await app.request('/ws', { token: null })).status, 401)
   })
 })
 

@@ -43,6 +43,24 @@ type Deps = {
 /** What OpenAgent's clients call beside sessions, configuration and the like (spec openagent-api §2.2, §2.8). */
 export const openagentRoutes = ({ sessions, commands, version, bus, chatMs = CHAT_MS }: Deps) =>
   new Hono<AppEnv>()
+    .get(
+      '/ws',
+      operation({
+        id: 'openSocket',
+        summary: 'Open a WebSocket: conversations, commands and what changes, as JSON frames',
+        description: 'A request without the handshake of a WebSocket answers 426.',
+        scope: 'converse',
+        status: 101,
+        returns: 'A WebSocket whose first frame is `auth_ok`',
+        media: 'text/plain',
+        errors: ['upgrade_required'],
+      }),
+      () => {
+        throw new AppError('upgrade_required', 'Open /ws with a WebSocket client: wss:// or ws:// in place of http', {
+          headers: { upgrade: 'websocket', connection: 'Upgrade' },
+        })
+      },
+    )
     .post(
       '/api/chat',
       operation({
