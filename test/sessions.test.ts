@@ -526,6 +526,35 @@ describe('sessions', () => {
     assert.deepEqual(rows, [{ n: 0 }])
   })
 
+  it('deleted, end what follows them, and give nothing of theirs to a session that is made next', async () => {
+    const app = await open({ model: scripted(['a secret of the owner', 'yours', 'yours again']) })
+    const { secret } = await app.json<{ secret: string }>('/api/keys', {
+      json: { name: 'guest', scopes: ['chat', 'read'], handle: 'guest' },
+    })
+    const guest = (path: string, json?: unknown) =>
+      app.json(path, { token: secret, ...(json ? { json, headers: { prefer: 'wait=20' } } : {}) })
+    await app.ask('gone', 'a question of the owner')
+    const signal = AbortSignal.timeout(30_000)
+    const following = await app.request('/api/sessions/gone/events?after=0', { signal })
+    const frames = framesOf(following)
+    assert.match((await frames.next()).value!.data ?? '', /a question of the owner/)
+    await app.json('/api/sessions/gone', { method: 'DELETE' })
+    await guest('/api/sessions/next/messages', { text: 'a question of the guest' })
+    let rest = ''
+    for await (const { data } of frames) rest += data
+    assert.equal(signal.aborted, false)
+    assert.doesNotMatch(rest, /guest|yours/)
+
+    const next = await app.request('/api/sessions/next/events?after=0', { token: secret, signal })
+    let seen = ''
+    for await (const { data } of framesOf(next)) {
+      seen += data
+      if (data?.includes('turn_finished')) break
+    }
+    assert.match(seen, /a question of the guest/)
+    assert.doesNotMatch(seen, /owner/)
+  })
+
   it('deleted in the moment in which something is sent to them, keep no other from being answered', async () => {
     const app = await open({ model: scripted(Array.from({ length: 60 }, () => 'an answer')) })
     for (let i = 0; i < 20; i++) {

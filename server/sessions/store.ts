@@ -74,6 +74,12 @@ export function createSessionStore(database: Db) {
       ? null
       : (await db.selectFrom('sessions').select('id').where('sid', '=', sid).executeTakeFirst())?.id ?? null
 
+  /**
+   * The highest number that a session has had here. SQLite would give that of a deleted one to the next session, whose
+   * events then reached whoever still follows the deleted one, and the other way round.
+   */
+  let highest = 0
+
   return {
     get: (handle: string, id: string): Promise<SessionRow | undefined> =>
       db.selectFrom('sessions').selectAll().where('handle', '=', handle).where('id', '=', id).executeTakeFirst(),
@@ -139,7 +145,9 @@ export function createSessionStore(database: Db) {
       )
         .executeTakeFirst()
       if (found) return { session: found, created: false }
-      const session = await tx.insertInto('sessions').values(row).returningAll().executeTakeFirstOrThrow()
+      const sid = sql<number>`max(${highest}, (select coalesce(max(sid), 0) from sessions)) + 1`
+      const session = await tx.insertInto('sessions').values({ ...row, sid }).returningAll().executeTakeFirstOrThrow()
+      highest = session.sid
       return { session, created: true }
     },
 

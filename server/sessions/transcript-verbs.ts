@@ -83,15 +83,29 @@ export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
       return first ? firstOffset(first) - 1 : head
     },
 
-    /** Events of one session after an offset, then as they come. */
+    /** Events of one session after an offset, then as they come, until it is deleted or the signal aborts. */
     async follow(
       caller: Caller,
       id: string,
       after: number | undefined,
       signal: AbortSignal,
     ): Promise<AsyncGenerator<Entry[]>> {
-      const session = await own(caller, id)
-      return events.follow({ handle: session.handle, sid: session.sid }, after ?? 0, signal)
+      const gone = new AbortController()
+      const leave = deps.bus.subscribe((event) => {
+        if (event.type !== 'resource' || event.resource !== 'session' || event.action !== 'deleted') return
+        if (event.id === id && event.handle === caller.handle) gone.abort()
+      })
+      // A generator that is never asked for anything never comes to its `finally`.
+      signal.addEventListener('abort', leave, { once: true })
+      const { handle, sid } = await own(caller, id)
+      const batches = events.follow({ handle, sid }, after ?? 0, AbortSignal.any([signal, gone.signal]))
+      return (async function* () {
+        try {
+          yield* batches
+        } finally {
+          leave()
+        }
+      })()
     },
 
     /** Events of all sessions of the caller, or of some, from now on or after an offset. */
