@@ -82,8 +82,6 @@ export type Deps = {
   now?: () => number
 }
 
-export type Features = Awaited<ReturnType<typeof createFeatures>>
-
 /** Builds every feature and hands each those that it needs. Nothing runs before `start`. */
 export async function createFeatures(deps: Deps) {
   const { home, database, log, env, build, now = Date.now } = deps

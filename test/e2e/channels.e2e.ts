@@ -1,63 +1,23 @@
-import { type BrowserContext, expect, type Page, test } from '@playwright/test'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { expect, test } from '@playwright/test'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
-import { TOKEN } from './sign-in.ts'
+import { type OwnServer, startOwnServer } from './own-server.ts'
 
 /** One server with a platform that obeys what is sent to it, and one browser for the file. */
 test.describe.configure({ mode: 'serial' })
 
 const PLATFORM = join(import.meta.dirname, '../support/plugins/gateway.mjs')
-let home: string
-let server: ChildProcess
-let context: BrowserContext
-let page: Page
+let own: OwnServer
+let home: OwnServer['home']
+let page: OwnServer['page']
+let call: OwnServer['call']
 
 test.beforeAll(async ({ browser }) => {
-  home = await mkdtemp(join(tmpdir(), 'gatehouse-channels-'))
-  server = spawn('node', ['server/main.ts'], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, GATEHOUSE_HOME: home, PORT: '0', GATEHOUSE_TOKEN: TOKEN, OPENAI_API_KEY: '' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const baseURL = await address(server)
-  context = await browser.newContext({ baseURL, viewport: { width: 1280, height: 800 }, locale: 'en-GB' })
-  page = await context.newPage()
-  await page.request.post('/api/auth/login', { data: { token: TOKEN }, headers: { origin: baseURL } })
+  own = await startOwnServer(browser)
+  ;({ home, page, call } = own)
 })
-
-test.afterAll(async () => {
-  await context.close()
-  server.kill('SIGTERM')
-  if (server.exitCode === null) await once(server, 'exit')
-  await rm(home, { recursive: true, force: true })
-})
-
-/** Where it listens. What follows is read on, for a full pipe would stop the server. */
-function address(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let out = ''
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-      const found = /address {2}(http\S+)/.exec(out)
-      if (found) resolve(found[1]!)
-    })
-    child.on('exit', () => reject(new Error(`The server ended before it listened:\n${out}`)))
-  })
-}
-
-async function call(method: string, path: string, data?: unknown): Promise<unknown> {
-  const response = await page.request.fetch(path, {
-    method,
-    headers: { authorization: `Bearer ${TOKEN}` },
-    ...(data === undefined ? {} : { data }),
-  })
-  expect(response.ok(), `${method} ${path}: ${await response.text()}`).toBe(true)
-  return await response.json()
-}
+test.afterAll(() => own.close())
 
 /** Makes the platform do something: `message hello` is a message of person 7. */
 const order = (text: string) => call('POST', '/api/channels/test/messages', { chat_id: '1', text })

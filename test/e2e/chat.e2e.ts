@@ -1,55 +1,24 @@
-import { type BrowserContext, expect, type Page, test } from '@playwright/test'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import process from 'node:process'
+import { expect, test } from '@playwright/test'
 import { type MockUpstream, startMockUpstream } from '../support/mock-upstream.ts'
+import { type OwnServer, startOwnServer } from './own-server.ts'
 
 /** One server and one browser for the file: the tests follow a person through the first hour. */
 test.describe.configure({ mode: 'serial' })
 
-let home: string
-let server: ChildProcess
-let link: string
 let upstream: MockUpstream
-let context: BrowserContext
-let page: Page
+let own: OwnServer
+let context: OwnServer['context']
+let page: OwnServer['page']
 
 test.beforeAll(async ({ browser }) => {
-  home = await mkdtemp(join(tmpdir(), 'gatehouse-chat-'))
   upstream = await startMockUpstream()
-  server = spawn('node', ['server/main.ts'], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, GATEHOUSE_HOME: home, PORT: '0', OPENAI_API_KEY: '', ANTHROPIC_API_KEY: '' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  link = await firstLink(server)
-  context = await browser.newContext({ baseURL: new URL(link).origin, viewport: { width: 1280, height: 800 } })
-  page = await context.newPage()
+  own = await startOwnServer(browser, { first: true })
+  ;({ context, page } = own)
 })
-
 test.afterAll(async () => {
-  await context.close()
-  server.kill('SIGTERM')
-  if (server.exitCode === null) await once(server, 'exit')
+  await own.close()
   await upstream.close()
-  await rm(home, { recursive: true, force: true })
 })
-
-/** The sign-in link that the first start prints. What follows is read on, for a full pipe would stop the server. */
-function firstLink(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let out = ''
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-      const found = /http\S+\/login#code=\S+/.exec(out)
-      if (found) resolve(found[0])
-    })
-    child.on('exit', () => reject(new Error(`The server ended before it printed a link:\n${out}`)))
-  })
-}
 
 const field = () => page.getByLabel('Message', { exact: true })
 const transcript = () => page.getByRole('log')
@@ -70,7 +39,7 @@ async function newChat() {
 const idle = () => expect(page.getByRole('button', { name: 'Stop' })).toHaveCount(0, { timeout: 20_000 })
 
 test('the printed link signs in, and the built-in assistant answers without a model', async () => {
-  await page.goto(link)
+  await page.goto(own.link)
   await expect(page.getByText('Connect a model', { exact: true })).toBeVisible()
   await page.getByRole('button', { name: 'Go on without' }).click()
   await say('What is 12.5% of 80?')

@@ -1,43 +1,34 @@
-import { type BrowserContext, expect, type Page, test } from '@playwright/test'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { expect, test } from '@playwright/test'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import process from 'node:process'
 import { mcpOverHttp } from '../support/mcp-http.ts'
 import { programs } from '../support/mcp-programs.ts'
 import { type MockUpstream, startMockUpstream } from '../support/mock-upstream.ts'
-import { TOKEN } from './sign-in.ts'
+import { type OwnServer, startOwnServer } from './own-server.ts'
 
 /** One server and one browser for the file, with a registry and a service behind a sign-in. */
 test.describe.configure({ mode: 'serial' })
 
 const SECRET = 'ghp_0123456789abcdefghijklmnop'
-let home: string
-let server: ChildProcess
 let upstream: MockUpstream
 let web: Awaited<ReturnType<typeof mcpOverHttp>>
-let context: BrowserContext
-let page: Page
+let own: OwnServer
+let home: OwnServer['home']
+let context: OwnServer['context']
+let page: OwnServer['page']
+let call: OwnServer['call']
 
 test.beforeAll(async ({ browser }) => {
-  home = await mkdtemp(join(tmpdir(), 'gatehouse-mcp-'))
   web = await mcpOverHttp({ signIn: true })
   upstream = await startMockUpstream()
-  await writeFile(
-    join(home, 'gatehouse.yaml'),
-    `outbound:\n  allow: ['127.0.0.1']\nmcp_client:\n  registry_url: ${web.base}\n`,
-  )
-  server = spawn('node', ['server/main.ts'], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, GATEHOUSE_HOME: home, PORT: '0', GATEHOUSE_TOKEN: TOKEN, OPENAI_API_KEY: '' },
-    stdio: ['ignore', 'pipe', 'inherit'],
+  own = await startOwnServer(browser, {
+    prepare: (home) =>
+      writeFile(
+        join(home, 'gatehouse.yaml'),
+        `outbound:\n  allow: ['127.0.0.1']\nmcp_client:\n  registry_url: ${web.base}\n`,
+      ),
   })
-  const baseURL = await address(server)
-  context = await browser.newContext({ baseURL, viewport: { width: 1280, height: 800 }, locale: 'en-GB' })
-  page = await context.newPage()
-  await page.request.post('/api/auth/login', { data: { token: TOKEN }, headers: { origin: baseURL } })
+  ;({ home, context, page, call } = own)
   const provider = await call('POST', '/api/providers', {
     name: 'openai',
     api_key: 'sk-0123456789abcdef',
@@ -48,36 +39,10 @@ test.beforeAll(async ({ browser }) => {
 })
 
 test.afterAll(async () => {
-  await context.close()
-  server.kill('SIGTERM')
-  if (server.exitCode === null) await once(server, 'exit')
+  await own.close()
   await upstream.close()
   await web.close()
-  await rm(home, { recursive: true, force: true })
 })
-
-/** Where it listens. What follows is read on, for a full pipe would stop the server. */
-function address(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let out = ''
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-      const found = /address {2}(http\S+)/.exec(out)
-      if (found) resolve(found[1]!)
-    })
-    child.on('exit', () => reject(new Error(`The server ended before it listened:\n${out}`)))
-  })
-}
-
-async function call(method: string, path: string, data?: unknown): Promise<unknown> {
-  const response = await page.request.fetch(path, {
-    method,
-    headers: { authorization: `Bearer ${TOKEN}` },
-    ...(data === undefined ? {} : { data }),
-  })
-  expect(response.ok(), `${method} ${path}: ${await response.text()}`).toBe(true)
-  return await response.json()
-}
 
 const row = (name: string) => page.getByRole('listitem').filter({ has: page.getByRole('link', { name, exact: true }) })
 const field = () => page.getByLabel('Message', { exact: true })

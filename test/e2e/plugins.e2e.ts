@@ -1,73 +1,38 @@
-import { type BrowserContext, expect, type Page, test } from '@playwright/test'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { expect, test } from '@playwright/test'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import process from 'node:process'
 import { program, writePlugin } from '../support/plugins/hosted.ts'
-import { TOKEN } from './sign-in.ts'
+import { type OwnServer, startOwnServer } from './own-server.ts'
 
 /** One server and one browser for the file, with plugins in its home. */
 test.describe.configure({ mode: 'serial' })
 
 const SECRET = 'bot-0123456789abcdefghij'
-const root = join(import.meta.dirname, '../..')
-let home: string
-let server: ChildProcess
-let context: BrowserContext
-let page: Page
+let own: OwnServer
+let home: OwnServer['home']
+let context: OwnServer['context']
+let page: OwnServer['page']
 
 test.beforeAll(async ({ browser }) => {
-  home = await mkdtemp(join(tmpdir(), 'gatehouse-plugins-'))
-  await writePlugin(join(home, 'source'), {
-    description: 'Adds. <img src=x onerror="document.title=\'owned\'">',
-    permissions: { net: ['api.example.org'] },
-    secrets: [{ name: 'token', label: 'Bot token', required: false }],
-  })
-  await writeFile(
-    join(home, 'gatehouse.yaml'),
-    JSON.stringify({
-      plugins: { sample_seconds: 0.2, restart_delay_ms: 20, max_crashes: 2 },
-      channels: { crasher: { command: 'node', args: [program('hostile.mjs'), 'crash-loop'] } },
-    }),
-  )
-  server = spawn('node', ['server/main.ts'], {
-    cwd: root,
-    env: {
-      ...process.env,
-      PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}`,
-      GATEHOUSE_HOME: home,
-      PORT: '0',
-      GATEHOUSE_TOKEN: TOKEN,
+  own = await startOwnServer(browser, {
+    async prepare(home) {
+      await writePlugin(join(home, 'source'), {
+        description: 'Adds. <img src=x onerror="document.title=\'owned\'">',
+        permissions: { net: ['api.example.org'] },
+        secrets: [{ name: 'token', label: 'Bot token', required: false }],
+      })
+      await writeFile(
+        join(home, 'gatehouse.yaml'),
+        JSON.stringify({
+          plugins: { sample_seconds: 0.2, restart_delay_ms: 20, max_crashes: 2 },
+          channels: { crasher: { command: 'node', args: [program('hostile.mjs'), 'crash-loop'] } },
+        }),
+      )
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const baseURL = await address(server)
-  context = await browser.newContext({ baseURL, viewport: { width: 1280, height: 800 }, locale: 'en-GB' })
-  page = await context.newPage()
-  await page.request.post('/api/auth/login', { data: { token: TOKEN }, headers: { origin: baseURL } })
+  ;({ home, context, page } = own)
 })
-
-test.afterAll(async () => {
-  await context.close()
-  server.kill('SIGTERM')
-  if (server.exitCode === null) await once(server, 'exit')
-  await rm(home, { recursive: true, force: true })
-})
-
-/** Where it listens. What follows is read on, for a full pipe would stop the server. */
-function address(child: ChildProcess): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let out = ''
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-      const found = /address {2}(http\S+)/.exec(out)
-      if (found) resolve(found[1]!)
-    })
-    child.on('exit', () => reject(new Error(`The server ended before it listened:\n${out}`)))
-  })
-}
+test.afterAll(() => own.close())
 
 const row = (name: string) => page.getByRole('listitem').filter({ has: page.getByRole('link', { name, exact: true }) })
 
