@@ -370,6 +370,7 @@ describe('providers and models', () => {
     await addModel(provider, 'off', { enabled: false })
     const { body } = await call('GET', '/api/models/catalog')
     assert.deepEqual(body.models.map((model: { runtime_id: string }) => model.runtime_id), ['local:echo'])
+    assert.deepEqual([body.models[0].input_cost_per_million, body.models[0].output_cost_per_million], [0, 0])
     const vendors = (await call('GET', '/api/models/providers')).body.providers
     assert.ok(vendors.includes('anthropic') && vendors.includes('local'))
     assert.ok(!vendors.includes('scripted'))

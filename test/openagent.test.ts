@@ -477,6 +477,23 @@ describe('commands', () => {
     assert.equal((await app.json<{ runtime_id: null }>('/api/sessions/s/model')).runtime_id, null)
   })
 
+  it('choose a model before the first message, which it then answers', async () => {
+    await serve()
+    const socket = await dial()
+    const run = async (name: string, arg?: string) => {
+      const from = socket.frames.length
+      socket.send({ type: 'command', name, session_id: 'fresh', arg })
+      return (await socket.next(is('command_result'), from)).text
+    }
+    assert.equal(await run('compact'), 'This conversation is empty.')
+    assert.equal(await run('model', 'default'), 'This conversation uses the default model.')
+    assert.match(await run('model', 'no:such'), /not connected/)
+    assert.equal((await app.request('/api/sessions/fresh')).status, 404)
+    assert.equal(await run('model', 'builtin:rules'), 'This conversation now uses builtin:rules.')
+    socket.send({ type: 'text_final', session_id: 'fresh', text: 'hello' })
+    assert.equal((await socket.next(is('response'))).model, 'builtin:rules')
+  })
+
   it('are answered at the moment when a turn begins, and hold up none', async () => {
     await serve()
     const socket = await dial()

@@ -187,8 +187,9 @@ export const modelRoutes = (models: Models) => {
             runtime_id: model.runtime_id,
             history_mode: 'caller',
             tier_hint: model.tier_hint,
-            input_cost_per_million: model.input_cost_per_million,
-            output_cost_per_million: model.output_cost_per_million,
+            // Old clients calculate with these; for them an unknown price is 0 (spec openagent-api §5).
+            input_cost_per_million: model.input_cost_per_million ?? 0,
+            output_cost_per_million: model.output_cost_per_million ?? 0,
           })),
         })
       },

@@ -37,6 +37,8 @@ export type CommandInput = {
 
 type Command = Omit<CommandInfo, 'name'> & { scope: Scope; run(input: CommandInput): Promise<CommandResult> }
 
+const EMPTY = 'This conversation is empty.'
+
 /** Time for the answer to reach the client before the server goes down. */
 const RESTART_AFTER_MS = 300
 
@@ -74,8 +76,9 @@ export function createCommands(deps: CommandsDeps) {
       ...row('chat', 'Fold older messages into a summary', 'Frees room in the window of the model.'),
       async run(input) {
         const id = one(input)
-        const { text } = await sessions.compact(input.caller, id)
-        return { text, context: await sessions.context(input.caller, id) }
+        const folded = await sessions.compact(input.caller, id).catch(ignoreUnknown)
+        if (!folded) return { text: EMPTY }
+        return { text: folded.text, context: await sessions.context(input.caller, id) }
       },
     },
     model: {
@@ -90,10 +93,12 @@ export function createCommands(deps: CommandsDeps) {
       async run(input) {
         const id = one(input)
         if (!input.arg) return { text: 'Choose a model.', picker: await modelPicker(input.caller, id) }
-        const unpin = ['default', 'none', 'reset'].includes(input.arg.toLowerCase())
-        const session = await sessions.update(input.caller, id, { model: unpin ? null : input.arg })
+        const model = ['default', 'none', 'reset'].includes(input.arg.toLowerCase()) ? null : input.arg
+        // Clients let people choose before the first message makes the session.
+        if (model) await sessions.create(input.caller, { session_id: id, model })
+        const session = await sessions.update(input.caller, id, { model }).catch(ignoreUnknown)
         return {
-          text: session.model
+          text: session?.model
             ? `This conversation now uses ${session.model}.`
             : 'This conversation uses the default model.',
         }
@@ -145,7 +150,7 @@ export function createCommands(deps: CommandsDeps) {
       ...row('read', 'What fills the window of the model', 'How many tokens each part takes.'),
       async run(input) {
         const context = await sessions.context(input.caller, one(input)).catch(ignoreUnknown)
-        return context ? { text: contextText(context), context } : { text: 'This conversation is empty.' }
+        return context ? { text: contextText(context), context } : { text: EMPTY }
       },
     },
     update: {
@@ -253,7 +258,7 @@ const firstLine = (text: string): string => {
 
 /** A block for monospace type. */
 function contextText(context: SessionContext): string {
-  if (context.sections.length === 0) return 'This conversation is empty.'
+  if (context.sections.length === 0) return EMPTY
   const width = Math.max(...context.sections.map(({ label }) => label.length))
   const lines = context.sections.map(({ label, tokens, pct }) =>
     `${label.padEnd(width)}  ${String(tokens).padStart(8)}  ${pct.toFixed(1).padStart(5)} %`
