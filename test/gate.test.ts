@@ -81,6 +81,40 @@ describe('shell commands', () => {
     for (const command of hidden) assert.equal(await decides(command, git), 'ask', command)
   })
 
+  it('that use a value as code are asked about, for nobody sees beforehand what it runs', async () => {
+    const bash = rule('allow', "args.command.matches('^(git|echo|printf|test|cat|bash|read)( |$)')")
+    const hidden = [
+      "git status && [[ 'a[$(rm x)]' -eq 0 ]]",
+      "git status && [[ -v 'a[$(rm x)]' ]]",
+      "for i in 'a[$(rm x)]'; do echo $((i)); done",
+      'for i in \'a[$(rm x)]\'; do echo "$((1 + i))"; done',
+      "for i in 'a[$(rm x)]'; do ((i)) && git status; done",
+      "for i in 'a[$(rm x)]'; do for ((; i;)); do git status; done; done",
+      "for i in 'a[$(rm x)]'; do [[ $i -gt 3 ]] && git status; done",
+      "for i in 'a[$(rm x)]'; do echo ${x[i]}; done",
+      "for i in 'a[$(rm x)]'; do echo ${x:i}; done",
+      "for i in 'a[$(rm x)]'; do echo ${!i}; done",
+      "for i in '$(rm x)'; do echo ${i@P}; done",
+      'cat <<EOF\n$((i))\nEOF',
+      "printf -v 'a[$(rm x)]' y",
+      'printf "$format" y',
+      "test -v 'a[$(rm x)]'",
+      "read 'a[$(rm x)]' <<< y",
+      'bash <(cat list)',
+      'cat list | bash /dev/stdin',
+    ]
+    for (const command of hidden) assert.equal(await decides(command, bash), 'ask', command)
+    const plain = [
+      'for i in 1 2; do echo "$i ${#i} ${i:0:3} $((2 * 3))"; done',
+      'if [[ $a == b* && -f $c ]]; then git status; fi',
+      'printf "%s\\n" "$a"',
+      'test "$a" -gt 3',
+      'while read -r line; do echo "${line%%#*}"; done',
+      'for ((;;)); do git status; done',
+    ]
+    for (const command of plain) assert.equal(await decides(command, bash), 'allow', command)
+  })
+
   it('are denied when any part is, however it is written', async () => {
     const hidden = [
       'rm -rf x',
@@ -105,6 +139,12 @@ describe('shell commands', () => {
       'echo "${A:-$(rm x)}"',
       'echo $((1 + $(rm x)))',
       "trap 'rm x' EXIT",
+      "trap -- 'rm x' EXIT",
+      "eval -- 'rm x'",
+      "env --split-string='rm x'",
+      "env '-Srm x'",
+      'taskset 1 rm x',
+      'chrt -o 0 rm x',
       'cat <<EOF\n$(rm x)\nEOF',
       `sh -c 'sh -c "rm x"'`,
     ]

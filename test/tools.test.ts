@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -194,6 +195,24 @@ describe('files of the workspace', () => {
     assert.ok(!existsSync(join(app.home, 'new.txt')))
   })
 
+  it('that can’t be are refused in words, which do not tell where the workspace lies', async () => {
+    const { app, said } = await calling(
+      files,
+      toolCall('files.write', { path: 'tea.txt', content: 'green' }),
+      toolCall('files.write', { path: 'tea.txt/below', content: 'x' }),
+      toolCall('files.write', { path: 'x'.repeat(300), content: 'x' }),
+      toolCall('files.read', { path: 'x'.repeat(300) }),
+      toolCall('files.search', { query: 'green', path: 'nothing' }),
+      toolCall('files.search', { query: 'green', path: 'tea.txt' }),
+    )
+    const [, below, long, longRead, nothing, found] = said
+    assert.match(below!, /^path: lies below a file/)
+    for (const text of [long, longRead]) assert.match(text!, /^path: has a name that is too long/)
+    assert.match(nothing!, /nothing was not found/)
+    assert.equal(JSON.parse(found!).results[0].line, 1)
+    assert.ok(!said.some((text) => text.includes(app.home)))
+  })
+
   it('that are no text or too large are refused, and a search passes them by', async () => {
     const model = scripted([[
       toolCall('files.read', { path: 'data.bin' }),
@@ -236,6 +255,16 @@ describe('commands', () => {
     assert.ok(output.startsWith(join(app.home, 'workspace')))
     assert.match(output, /oops/)
     assert.ok(!output.includes('GATEHOUSE_TOKEN'))
+  })
+
+  it('need bash, whose grammar the rules are judged by', async () => {
+    const model = scripted([[toolCall('shell.run', { command: "echo $'a\\'; touch made; echo '" })], 'done'])
+    const empty = await mkdtemp(join(tmpdir(), 'gatehouse-no-programs-'))
+    const app = await open({ model, flags: shell, env: { PATH: empty } })
+    const [said] = await call(app, model)
+    await rm(empty, { recursive: true })
+    assert.match(said!, /need bash/)
+    assert.ok(!existsSync(join(app.home, 'workspace', 'made')))
   })
 
   it('that say too much keep their beginning and their end', async () => {

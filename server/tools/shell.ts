@@ -1,4 +1,5 @@
 import type { Assignment, Command, ParsedScript, Redirection, SyntaxNode, Word, WordPart } from 'unbash'
+import { type Arg, runsItsArguments, runsItsValue } from './shell-values.ts'
 
 /** One thing that a shell command would do: a program, a redirection or an assignment. */
 export type ShellPart = {
@@ -7,7 +8,7 @@ export type ShellPart = {
   /** Every way to write it that a rule that denies looks at: as typed, resolved, without the folder of the program. */
   spellings: string[]
   /** Why nobody can say beforehand what it runs; it is then asked about, whatever rules allow. */
-  opaque?: string
+  opaque?: string | undefined
 }
 
 const LONGEST = 16_384
@@ -18,7 +19,8 @@ const SHELLS = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'ash', 'fish'])
 /** Programs that run the program that their arguments name. */
 const WRAPPERS = new Set(
   ('sudo doas env nohup nice ionice timeout time stdbuf setsid xargs command builtin exec watch chroot unshare ' +
-    'nsenter strace parallel busybox flock systemd-run script su').split(' '),
+    'nsenter strace ltrace parallel busybox flock systemd-run script su runuser pkexec taskset chrt setarch prlimit ' +
+    'numactl').split(' '),
 )
 const FIND_EXEC = new Set(['-exec', '-execdir', '-ok', '-okdir'])
 
@@ -46,6 +48,8 @@ export async function shellParts(command: string): Promise<ShellPart[]> {
     if (parts.length > MOST_PARTS) return
     const source = node.type === 'Script' ? node.source ?? outer : outer
     if ('errors' in node && node.errors?.length) parts.push(opaque(source, 'The command could not be parsed.'))
+    const value = runsItsValue(node)
+    if (value !== undefined) parts.push(opaque(source.slice(node.pos, node.end), value))
     if (node.type === 'Command') program(node, source, depth)
     else if (node.type === 'Assignment') add(node.text)
     else if (node.type === 'Redirect') redirection(node)
@@ -76,15 +80,20 @@ export async function shellParts(command: string): Promise<ShellPart[]> {
       if (script.every(({ literal }) => literal)) read(script.map((arg) => arg.text).join(' '), depth + 1)
       else part.opaque = 'It runs a command that is only known when it runs.'
     }
-    if (name === 'eval') return run(rest)
-    if (name === 'trap' && rest[0]) return run([rest[0]])
+    const given = rest[0]?.text === '--' ? rest.slice(1) : rest
+    if (name === 'eval') return run(given)
+    if (name === 'trap' && given[0]) return run([given[0]])
     if (SHELLS.has(name)) {
       const at = rest.findIndex((arg) => /^-[a-z]*c[a-z]*$/i.test(arg.text))
       const script = at < 0 ? undefined : rest.slice(at + 1).find((arg) => !/^[-+]/.test(arg.text))
       if (script) return run([script])
-      if (rest.every((arg) => arg.text.startsWith('-'))) part.opaque = 'It runs whatever it reads from its input.'
+    }
+    if (SHELLS.has(name) || name === '.' || name === 'source') {
+      const file = rest.find((arg) => !/^[-+]/.test(arg.text))
+      if (!file?.literal || file.text.startsWith('/dev/')) part.opaque = 'It runs whatever it reads from its input.'
       return
     }
+    part.opaque = runsItsArguments(name, rest)
     if (name === 'find') {
       for (const [at, arg] of rest.entries()) {
         if (!FIND_EXEC.has(arg.text)) continue
@@ -100,7 +109,12 @@ export async function shellParts(command: string): Promise<ShellPart[]> {
     // Which arguments belong to options differs by program: a rule that denies looks at each possible beginning.
     part.spellings.push(...rest.slice(0, 20).map((_, at) => rest.slice(at).map(spell).join(' ')))
     // `su -c`, `env -S`, `watch` and others take a whole command as one argument.
-    for (const arg of rest) if (arg.literal && /[\s;&|<>()$`]/.test(arg.text)) read(arg.text, depth + 1)
+    for (const { text: arg, literal } of rest) {
+      if (!literal || !/[\s;&|<>()$`]/.test(arg)) continue
+      read(arg, depth + 1)
+      const behind = arg.replace(/^(--[\w-]+=|-[a-zA-Z])/, '')
+      if (behind !== arg) read(behind, depth + 1)
+    }
     const start = rest.findIndex((arg) => !/^(-|\d[\d.]*[smhd]?$|\w+=)/.test(arg.text))
     if (start < 0) return
     if (rest[start]!.literal) argv(rest.slice(start), said, depth + 1)
@@ -127,8 +141,6 @@ export async function shellParts(command: string): Promise<ShellPart[]> {
   if (parts.length > MOST_PARTS) return [opaque(command.slice(0, 200), 'The command has too many parts to be judged.')]
   return parts
 }
-
-type Arg = { text: string; literal: boolean }
 
 const opaque = (text: string, why: string): ShellPart => ({ text, spellings: [text], opaque: why })
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError, invalid, notFound } from '../errors.ts'
-import { absent, openFile, type Place, placeOf } from './paths.ts'
+import { absent, inWords, openFile, type Place, placeOf } from './paths.ts'
 
 /** Bytes of a file that can be read or written. */
 export const MAX_FILE = 5 * 1024 * 1024
@@ -43,7 +43,7 @@ export function createWorkspaceFiles(root: string) {
       const { file, path } = await placeOf(root, given)
       const found = await readdir(file, { withFileTypes: true }).catch((error) => {
         if ((error as { code?: string }).code === 'ENOTDIR') throw invalid('path', `${path} is no folder`)
-        throw absent(error) ? notFound('folder', path) : error
+        throw absent(error) ? notFound('folder', path) : inWords(error)
       })
       const sorted = found.sort((a, b) => (a.name < b.name ? -1 : 1))
       const entries = await Promise.all(
@@ -98,10 +98,13 @@ export function createWorkspaceFiles(root: string) {
     /** Lines and file names that have the text, whatever its case. */
     async search(query: string, given: string, limit: number, signal: AbortSignal) {
       const start = await placeOf(root, given)
+      const info = await lstat(start.file).catch((error) => {
+        throw absent(error) ? notFound('folder', start.path) : inWords(error)
+      })
       const wanted = query.toLowerCase()
       const hits: FileHit[] = []
       let searched = 0
-      for await (const path of walk(start)) {
+      for await (const path of info.isFile() ? [start.path] : walk(start)) {
         if (hits.length >= limit || searched >= MAX_SEARCHED) return { results: hits, searched, complete: false }
         signal.throwIfAborted()
         searched++
@@ -150,6 +153,14 @@ async function* walk({ file, path }: Place): AsyncGenerator<string> {
 async function replace({ file, path }: Place, text: string, mode: number): Promise<number> {
   const bytes = new TextEncoder().encode(text)
   if (bytes.length > MAX_FILE) throw new AppError('too_large', `${path} would be larger than ${MAX_FILE} bytes`)
+  try {
+    return await put(file, bytes, mode)
+  } catch (error) {
+    throw inWords(error)
+  }
+}
+
+async function put(file: string, bytes: Uint8Array, mode: number): Promise<number> {
   await mkdir(dirname(file), { recursive: true })
   const temp = join(dirname(file), `.${randomUUID()}.tmp`)
   try {

@@ -26,7 +26,7 @@ export async function openFile({ file, path }: Place): Promise<{ handle: FileHan
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error) => {
     if (absent(error)) throw notFound('file', path)
     if (['ELOOP', 'ENXIO', 'EISDIR', 'EACCES'].includes(codeOf(error))) throw notAFile(path)
-    throw error
+    throw inWords(error)
   })
   const info = await handle.stat()
   if (!info.isFile()) {
@@ -39,6 +39,20 @@ export async function openFile({ file, path }: Place): Promise<{ handle: FileHan
 /** Whether a failure only says that something is not there. */
 export const absent = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
 
+/** What went wrong with a place, without saying where the workspace lies; what is no fault of the path stays as it is. */
+export function inWords(error: unknown): unknown {
+  const words: Record<string, string> = {
+    ELOOP: 'is a link that leads in a circle',
+    ENAMETOOLONG: 'has a name that is too long',
+    EEXIST: 'lies below a file; choose another folder',
+    ENOTDIR: 'lies below a file; choose another folder',
+    EACCES: 'is closed to this server; its permissions forbid it',
+    EPERM: 'is closed to this server; its permissions forbid it',
+  }
+  const found = words[codeOf(error)]
+  return found === undefined ? error : invalid('path', found)
+}
+
 const notAFile = (path: string): AppError => invalid('path', `${path} is not a file that can be read`)
 
 const isInside = (home: string, file: string): boolean => file === home || file.startsWith(home + sep)
@@ -48,7 +62,7 @@ async function real(file: string): Promise<string> {
   try {
     return await realpath(file)
   } catch (error) {
-    if (!absent(error)) throw codeOf(error) === 'ELOOP' ? invalid('path', 'is a link that leads in a circle') : error
+    if (!absent(error)) throw inWords(error)
     const link = await lstat(file).catch(() => undefined)
     if (link?.isSymbolicLink()) throw invalid('path', 'is a link that leads nowhere')
     return join(await real(dirname(file)), file.slice(dirname(file).length).replace(/^[/\\]/, ''))

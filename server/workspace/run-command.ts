@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { AppError } from '../errors.ts'
 import type { Child, Runtime } from '../runtime/port.ts'
 import { createOutput } from './output.ts'
 
@@ -75,7 +76,7 @@ export async function runCommand(
   }
 }
 
-/** By bash, whose grammar the gate judges; by sh where there is none. */
+/** By bash and nothing else: the gate judges its grammar, and another shell may read the same text differently. */
 async function shell(
   runtime: Pick<Runtime, 'spawn'>,
   command: string,
@@ -85,7 +86,7 @@ async function shell(
     return await runtime.spawn('bash', ['--noprofile', '--norc', '-c', command], options)
   } catch (error) {
     if ((error as { code?: string }).code !== 'ENOENT') throw error
-    return await runtime.spawn('sh', ['-c', command], options)
+    throw new AppError('unavailable', 'Commands need bash, which is not on this machine. Install it and try again.')
   }
 }
 

@@ -138,7 +138,7 @@ function fileTools(root: string): Tool[] {
       effect: 'read',
       input_schema: object({
         query: { type: 'string', description: 'Literal text' },
-        path: { type: 'string', description: 'Folder to look in' },
+        path: { type: 'string', description: 'Folder or file to look in' },
         limit: { type: 'integer', minimum: 1, maximum: 200, default: 50 },
       }, ['query']),
       input: v.strictObject({
