@@ -407,7 +407,8 @@ describe('web.fetch', () => {
     for (const text of texts) {
       const started = Date.now()
       readable(text.repeat(500_000 / text.length), 'https://example.org/')
-      assert.ok(Date.now() - started < 2000, `${text} took ${Date.now() - started} ms`)
+      // Grown with the square it would take minutes; a busy machine may take seconds.
+      assert.ok(Date.now() - started < 20_000, `${text} took ${Date.now() - started} ms`)
     }
   })
 })
