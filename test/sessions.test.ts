@@ -447,6 +447,8 @@ describe('tools', () => {
     await app.json('/api/sessions/s/interrupt', { json: {} })
     assert.equal((await app.json(`/api/turns/${sent.turn_id}`)).state, 'interrupted')
     assert.deepEqual((await app.json<{ approvals: unknown[] }>('/api/approvals')).approvals, [])
+    const seen = (await app.events('s', 0, finished())).map(({ type }) => type)
+    assert.deepEqual(seen.slice(-3), ['approval', 'approval_decided', 'turn_finished'])
   })
 })
 

@@ -3,11 +3,11 @@ import type { Db } from '../db/open.ts'
 import { ulid } from '../db/ulid.ts'
 import type { Approval, ApprovalDecision, ApprovalPattern, ApprovalQuery, ApprovalVia } from '../../shared/approvals.ts'
 import { canonicalJson } from '../../shared/canonical-json.ts'
+import type { TurnEventBody } from '../../shared/turn-events.ts'
 import { type Caller, demand } from '../auth/principal.ts'
 import type { Bus } from '../bus/bus.ts'
 import { AppError, invalid, notFound } from '../errors.ts'
-import type { TurnRef } from '../sessions/event-log.ts'
-import type { EventLog } from '../sessions/event-log.ts'
+import type { EventLog, TurnRef, Tx } from '../sessions/event-log.ts'
 import { type ApprovalRow, type ApprovalTables, createApprovalStore, type Settled } from './store.ts'
 
 export type Approvals = ReturnType<typeof createApprovals>
@@ -41,6 +41,14 @@ export type DecideOptions = {
   via?: ApprovalVia | undefined
 }
 
+/** Questions that end with their turn. */
+export type Withdrawal = {
+  /** Writes it in the transaction that ends the turn; answers its events. */
+  in(tx: Tx): Promise<TurnEventBody[]>
+  /** Tells that it is durable. */
+  told(): void
+}
+
 const SWEEP_MS = 2000
 
 /**
@@ -72,28 +80,37 @@ export function createApprovals(deps: {
 
   /** Writes an answer; false when the question was answered before. */
   async function settle(row: ApprovalRow, answer: Answer): Promise<boolean> {
+    const won = await log.commit<boolean>(async (tx) => {
+      const decided = await write(tx, row, answer)
+      if (!decided) return { result: false }
+      await store.resumeTurnWhenAnswered(tx, row.turn_id)
+      return { result: true, turn: refOf(row), events: [decided] }
+    })
+    if (!won) return false
+    tell(row)
+    bus.publish({ type: 'turn_ready', sid: row.sid })
+    return true
+  }
+
+  /** The event of an answer, once it is written; nothing when the question was answered before. */
+  async function write(tx: Tx, row: ApprovalRow, answer: Answer): Promise<TurnEventBody | undefined> {
     const { decision, by, via = null, reason, pattern = null } = answer
     const settled: Settled = { state: decision, by, via, reason: reason || null, pattern, at: now() }
-    const won = await log.commit<boolean>(async (tx) => {
-      if (!await store.decide(tx, row.id, settled)) return { result: false }
-      if (pattern !== null) {
-        await deps.grant(tx, {
-          id: `grant-${row.id}`,
-          handle: row.handle,
-          tool: row.tool,
-          arguments: pattern === 'exact' ? canonicalJson(JSON.parse(row.arguments)) : null,
-          sid: decision === 'allow_session' ? row.sid : null,
-          created_by: by,
-          created_at: settled.at,
-        })
-      }
-      await store.resumeTurnWhenAnswered(tx, row.turn_id)
-      await record(tx, row, answer)
-      const told = { approval_id: row.id, call_id: row.call_id, decision, by, ...(reason ? { reason } : {}) }
-      return { result: true, turn: refOf(row), events: [{ type: 'approval_decided' as const, ...told }] }
-    })
-    if (won) tell(row)
-    return won
+    if (!await store.decide(tx, row.id, settled)) return undefined
+    if (pattern !== null) {
+      await deps.grant(tx, {
+        id: `grant-${row.id}`,
+        handle: row.handle,
+        tool: row.tool,
+        arguments: pattern === 'exact' ? canonicalJson(JSON.parse(row.arguments)) : null,
+        sid: decision === 'allow_session' ? row.sid : null,
+        created_by: by,
+        created_at: settled.at,
+      })
+    }
+    await record(tx, row, answer)
+    const told = { approval_id: row.id, call_id: row.call_id, decision, by, ...(reason ? { reason } : {}) }
+    return { type: 'approval_decided', ...told }
   }
 
   const record = (
@@ -116,10 +133,8 @@ export function createApprovals(deps: {
       },
     })
 
-  function tell(row: ApprovalRow): void {
+  const tell = (row: ApprovalRow): void =>
     bus.publish({ type: 'resource', resource: 'approval', action: 'updated', id: row.id, handle: row.handle })
-    bus.publish({ type: 'turn_ready', sid: row.sid })
-  }
 
   async function expireOverdue(): Promise<void> {
     for (const row of await store.overdue(now())) {
@@ -208,10 +223,19 @@ export function createApprovals(deps: {
       return toApproval((await store.get(id))!)
     },
 
-    /** Withdraws what a turn still asks; its calls are told that nobody answered. */
-    async cancel(turnId: string): Promise<void> {
-      for (const row of await store.ofTurn(turnId)) {
-        if (row.state === 'pending') await settle(row, { decision: 'cancelled', by: 'the turn was stopped' })
+    /** Withdraws what a turn still asks, with the end of the turn: a turn's last event stays its last. */
+    async withdraw(turnId: string): Promise<Withdrawal> {
+      const pending = (await store.ofTurn(turnId)).filter((row) => row.state === 'pending')
+      return {
+        async in(tx) {
+          const events: TurnEventBody[] = []
+          for (const row of pending) {
+            const decided = await write(tx, row, { decision: 'cancelled', by: 'the turn was stopped' })
+            if (decided) events.push(decided)
+          }
+          return events
+        },
+        told: () => pending.forEach(tell),
       }
     },
 

@@ -1,4 +1,5 @@
 import type { FailureClass, TurnEventBody } from '../../shared/turn-events.ts'
+import type { Withdrawal } from '../approvals/service.ts'
 import type { TurnRef } from './entries.ts'
 import { extractMarkers, type ResolveMarker } from './markers.ts'
 import { answerOf, messagesOf, type Progress } from './progress.ts'
@@ -16,6 +17,8 @@ export async function closeTurn(
   progress: Progress,
   end: End,
   model: string | null,
+  /** What it still asked: withdrawn with its end, and told before its last event. */
+  questions?: Withdrawal,
 ): Promise<void> {
   const at = deps.now()
   const resolve: ResolveMarker = (path) => deps.resolveMarker(ref.handle, path)
@@ -40,9 +43,10 @@ export async function closeTurn(
     if (!await deps.turns.close(tx, turn.id, change)) return { result: false }
     await deps.store.addMessages(tx, ref.sid, messages, at)
     for (const call of progress.calls) await deps.store.recordCall(tx, { ...call, sid: ref.sid, turn_id: turn.id, at })
-    return { result: true, turn: ref, events: [finished] }
+    return { result: true, turn: ref, events: [...await questions?.in(tx) ?? [], finished] }
   })
   if (closed) {
+    questions?.told()
     const { handle, session_id, turn_id } = ref
     const data = { turn_id, state: end.state, text: answer.text, model, error: end.error ?? null }
     deps.bus.publish({ type: 'happened', event: 'turn.finished', handle, session_id, data })

@@ -35,7 +35,7 @@ export function createDelegation(deps: {
   events: EventLog
   runner: Runner
   sessions: Pick<Sessions, 'send' | 'turn' | 'wait'>
-  approvals: Pick<Approvals, 'cancel'>
+  approvals: Pick<Approvals, 'withdraw'>
   bus: Bus
   limits: () => DelegateLimits
   log: Log
@@ -195,8 +195,9 @@ export function createDelegation(deps: {
       }
       // Reply markers stay text: nobody is shown this answer as one.
       const resolveMarker = () => Promise.resolve(undefined)
-      await closeTurn({ ...deps, resolveMarker }, turn, ref, progress, { state: 'interrupted', error }, turn.used_model)
-      await deps.approvals.cancel(turn.id)
+      const questions = await deps.approvals.withdraw(turn.id)
+      const end = { state: 'interrupted' as const, error }
+      await closeTurn({ ...deps, resolveMarker }, turn, ref, progress, end, turn.used_model, questions)
     }
   }
 

@@ -225,8 +225,9 @@ export function createRunner(
       if (!session) return undefined
       const ref = refOf(session, suspended.id)
       const progress = await progressIn(ref)
-      await closeTurn(deps, suspended, ref, progress, { state: 'interrupted' }, suspended.used_model)
-      await deps.approvals.cancel(suspended.id)
+      const questions = await deps.approvals.withdraw(suspended.id)
+      const end = { state: 'interrupted' as const }
+      await closeTurn(deps, suspended, ref, progress, end, suspended.used_model, questions)
       wake(sid)
       return suspended
     },
