@@ -80,7 +80,9 @@ export type Plugin = {
   accepted: boolean
   /** What is new since the surface that was accepted, in words; empty when nothing is, or nothing was accepted yet. */
   wider: string[]
-  /** `complete` when every required setting and secret is there. */
+  /** Others that are switched on and use the same account on their platform: each message would be answered twice. */
+  same_account: string[]
+  /** Whether every required setting and secret is there, and none is wrong. */
   configured: boolean
   registered: PluginCapability[]
   counters: { events: number; commands: number; dropped: number; calls: number }

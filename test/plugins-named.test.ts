@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { afterEach, describe, it } from 'node:test'
 import { parse } from 'yaml'
-import type { Plugin } from '../shared/plugins.ts'
+import type { Plugin, PluginCheck } from '../shared/plugins.ts'
 import { testApp } from './support/app.ts'
 import { channel, homeWith, hosted, until, writePlugin } from './support/plugins/hosted.ts'
 
@@ -50,6 +50,40 @@ describe('a plugin that gatehouse.yaml names', { timeout: 240_000 }, () => {
       30_000,
     )
     assert.equal((await app.plugin('two')).pid, pids[1])
+  })
+
+  it('as the same account as another one is warned of, until one of them is switched off', async () => {
+    const app = await open({})
+    await writePlugin(join(app.home, 'plugins', 'capable'), {
+      channels: ['capable'],
+      secrets: [{ name: 'token' }, { name: 'hook_secret', required: false }],
+      config_schema: {
+        type: 'object',
+        properties: { room: { type: 'integer' }, identity: { type: 'string' } },
+        required: ['room'],
+      },
+    })
+    const { surface_hash } = await app.plugin('capable')
+    await app.json('/api/plugins/capable/accept', { json: { surface_hash } })
+    const one = { plugin: 'capable', room: 1, token: 'a-token' }
+    const names = async (channels: Record<string, object>) => {
+      await app.json('/api/config/channels', { method: 'PATCH', json: channels })
+      await until(async () => (await app.list()).filter(({ plugin }) => plugin === 'capable').length > 1)
+      return Promise.all(Object.keys(channels).map(async (name) => (await app.plugin(name)).same_account))
+    }
+    assert.deepEqual(await names({ one, two: { ...one, hook_secret: 'x' } }), [['two'], ['one']])
+    const { checks } = await app.json<{ checks: PluginCheck[] }>('/api/plugins/doctor')
+    const check = checks.find(({ name }) => name === 'two')!
+    assert.equal(check.level, 'warning')
+    assert.match(check.message, /the same account on its platform as one: each message would be answered twice/)
+    assert.deepEqual(await names({ one, two: { ...one, enabled: false } }), [[], []])
+    assert.deepEqual(await names({ one, two: { ...one, token: 'another' } }), [[], []])
+    assert.deepEqual(await names({ one, two: { ...one, room: 2 } }), [[], []])
+    assert.deepEqual(await names({ one: { ...one, token: '' }, two: { ...one, token: '' } }), [[], []])
+    // Another token of the same account.
+    const known = { ...one, identity: '@helper' }
+    await names({ one: known, two: { ...known, token: 'another' } })
+    await until(async () => (await app.plugin('one')).same_account.includes('two'))
   })
 
   it('is switched on and off in gatehouse.yaml, which names it, with all else there as it was', async () => {

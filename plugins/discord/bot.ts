@@ -117,7 +117,7 @@ export async function startBot(
     switch (event.t) {
       case GatewayDispatchEvents.Ready:
         self.id = event.d.user.id
-        self.name = event.d.user.username
+        self.name = nameOf(event.d.user)
         up()
         return enqueue(catchUp, handled)
       case GatewayDispatchEvents.Resumed:
@@ -168,9 +168,9 @@ export async function startBot(
   }
 
   async function know(signal: AbortSignal = channel.signal): Promise<void> {
-    const { id, username } = await api.users.getCurrent({ signal })
-    self.id = id
-    self.name = username
+    const user = await api.users.getCurrent({ signal })
+    self.id = user.id
+    self.name = nameOf(user)
   }
 
   /** Once for each list, since Discord keeps them. */
@@ -193,3 +193,7 @@ export async function startBot(
     connected: () => connected,
   }
 }
+
+/** As Discord shows a bot, whose username alone others may have too. */
+const nameOf = ({ username, discriminator }: { username: string; discriminator: string }): string =>
+  discriminator === '0' ? username : `${username}#${discriminator}`

@@ -7,7 +7,7 @@ type Answer = { status: number; body: unknown; headers?: Record<string, string> 
 type Posted = Record<string, unknown> & { id: string; channel_id: string }
 type Frame = { op: number; d: Record<string, unknown> }
 
-const ME = { id: '700', username: 'helper', discriminator: '0', global_name: null, avatar: null, bot: true }
+const ME = { id: '700', username: 'helper', discriminator: '0420', global_name: null, avatar: null, bot: true }
 
 /** As much of Discord's REST API and gateway as the plugin uses, for its tests. */
 export async function startDiscord(token: string) {

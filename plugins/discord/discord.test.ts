@@ -57,7 +57,7 @@ describe('Discord', () => {
 
   it('says who it is, and tells direct messages, servers and threads apart', async () => {
     const plugin = await start()
-    assert.equal((await plugin.event('status'))?.identity, 'helper')
+    assert.equal((await plugin.event('status'))?.identity, 'helper#0420')
     discord.write(DIRECT, 'hello')
     const direct = await said(plugin, 'hello')
     assert.deepEqual(

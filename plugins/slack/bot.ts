@@ -30,7 +30,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
   const { root } = settings
   const api = createApi({ root, name: 'bot token', token: settings.botToken, signal })
   const app = createApi({ root, name: 'app token', token: settings.appToken, signal })
-  const self: Self = { id: '', name: '', bot: '' }
+  const self: Self & { team: string } = { id: '', name: '', bot: '', team: '' }
   const history = await openHistory({ channel, api })
   const people = createPeople({ api, log })
   const receive = createIncoming({ channel, api, people, history, self, threads: settings })
@@ -40,10 +40,10 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
 
   async function know(limits: { timeoutMs?: number } = {}): Promise<void> {
     if (self.id !== '') return
-    type Who = { user_id: string; user: string; bot_id?: string }
-    const { user_id, user, bot_id } = await api.call<Who>('auth.test', {}, limits)
+    type Who = { user_id: string; user: string; bot_id?: string; team?: string }
+    const { user_id, user, bot_id, team = '' } = await api.call<Who>('auth.test', {}, limits)
     if (!bot_id) throw new PluginError('unauthorized', 'The bot token is one of a person; take the one with xoxb-')
-    Object.assign(self, { id: user_id, name: user, bot: bot_id })
+    Object.assign(self, { id: user_id, name: user, bot: bot_id, team })
   }
 
   /** Tells of a message once, however often Slack says it, and resolves when the core has stored it. */
@@ -125,7 +125,7 @@ export async function startBot(channel: ChannelApi, settings: Settings): Promise
 
   function up(appId: string | undefined): void {
     connected = true
-    channel.status(true, { identity: `@${self.name}` })
+    channel.status(true, { identity: self.team ? `@${self.name} in ${self.team}` : `@${self.name}` })
     if (appId) checkApp(appId).catch((error: Error) => log.debug(`The app could not be asked for: ${error.message}`))
   }
 

@@ -28,7 +28,7 @@ describe('Slack', () => {
 
   it('says who it is, and tells direct messages, channels and threads apart', async () => {
     const plugin = await bench.start()
-    assert.equal((await plugin.event('status'))?.identity, '@helper')
+    assert.equal((await plugin.event('status'))?.identity, '@helper in Tests')
     const hello = slack.write(DIRECT, 'hello &lt;you&gt; &amp; me')
     const direct = await said(plugin, 'hello <you> & me')
     assert.deepEqual(

@@ -3,6 +3,7 @@ import { executableOf } from '../runtime/executables.ts'
 import type { PluginDeps } from './deps.ts'
 import { gateProblem } from './gates.ts'
 import type { Roster } from './roster.ts'
+import { sameAccount } from './same-account.ts'
 import type { Spec } from './specs.ts'
 
 /** What is wrong with the plugins that are there, and how to mend it; starts nothing. */
@@ -38,6 +39,14 @@ async function check(spec: Spec, roster: Roster): Promise<PluginCheck> {
   }
   if (supervisor?.state === 'backoff' || supervisor?.state === 'failed') {
     return say('warning', supervisor.problem ?? 'does not run', `See: gatehouse plugins logs ${name}`)
+  }
+  const others = sameAccount(spec, roster)
+  if (others.length > 0) {
+    return say(
+      'warning',
+      `is the same account on its platform as ${others.join(' and ')}: each message would be answered twice`,
+      'Switch one of them off, or give it a token of its own',
+    )
   }
   if (!spec.surface.restricted) {
     return say('warning', 'runs, and nothing keeps it within its permissions', 'Prefer one whose runtime is deno')

@@ -1,5 +1,6 @@
 import type { Plugin, PluginDetail } from '../../shared/plugins.ts'
 import type { Roster } from './roster.ts'
+import { sameAccount } from './same-account.ts'
 import { isOnDemand, type Spec } from './specs.ts'
 
 /** What the API tells of a plugin, whether it runs or not. */
@@ -43,6 +44,7 @@ export async function viewOf(spec: Spec, roster: Roster): Promise<Plugin> {
     surface_hash: spec.surface_hash,
     accepted: spec.accepted,
     wider: spec.wider,
+    same_account: sameAccount(spec, roster),
     configured: (await roster.config.problems(spec)).length === 0,
     registered: unit?.capabilities.list() ?? [],
     counters: { events: 0, commands: 0, dropped: 0, calls: 0, ...unit?.counters },

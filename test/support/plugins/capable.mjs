@@ -47,6 +47,7 @@ createInterface({ input: process.stdin }).on('line', async (line) => {
       settings = { config: record.config, secrets: record.secrets }
       process.stderr.write(`my token is ${record.secrets.token ?? 'not set'}\n`)
       say({ type: 'ready', gateway: record.plugin.id, version: 'v1alpha1' })
+      if (record.config.identity) say({ type: 'status', connected: true, identity: record.config.identity })
       for (const name of record.config.tools ?? []) {
         const input_schema = { type: 'object', properties: {} }
         say({

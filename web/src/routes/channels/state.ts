@@ -57,6 +57,10 @@ const MENDS: [RegExp, string][] = [
 export const mendOf = (text: string | null | undefined): string | undefined =>
   text ? MENDS.find(([pattern]) => pattern.test(text))?.[1] : undefined
 
+/** What it means that other channels use the same account. */
+export const sameAccountWords = (names: readonly string[]): string =>
+  `The same account as ${names.join(' and ')}: each message would be answered twice.`
+
 /** The first address in what a plugin says. */
 export const addressIn = (text: string): string | undefined => /https?:\/\/[^\s,;]+/.exec(text)?.[0]
 
