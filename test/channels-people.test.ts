@@ -86,6 +86,37 @@ describe('people and groups', () => {
   })
 })
 
+describe('a decision about somebody', () => {
+  const decide = (app: TestApp, path: string) =>
+    app.request(`/api/channel-${path}`, {
+      method: 'PATCH',
+      json: { disposition: 'block' },
+    })
+
+  it('needs a channel that is there and an id that a platform could have', async () => {
+    const { app } = await begin({ channels: { telegram: {}, off: { enabled: false } } })
+    for (const kind of ['people', 'groups']) {
+      assert.equal((await decide(app, `${kind}/off/42`)).status, 200)
+      assert.equal((await decide(app, `${kind}/nobody/42`)).status, 404)
+      for (const id of ['7'.repeat(5000), 'a%00b', 'a%0Ab']) {
+        const refused = await decide(app, `${kind}/telegram/${id}`)
+        assert.equal(refused.status, 400)
+        assert.match(await refused.text(), /"pointer":"\/id"/)
+      }
+    }
+    const { people, groups } = await app.json<Page>('/api/channel-people')
+    assert.deepEqual([people, groups].map((rows) => rows.map(({ channel }) => channel)), [['off'], ['off']])
+  })
+
+  it('can still be taken back when their channel is gone', async () => {
+    const { app } = await begin({ channels: { off: { enabled: false } } })
+    assert.equal((await decide(app, 'people/off/42')).status, 200)
+    await app.json('/api/config/channels', { method: 'PATCH', json: {} })
+    await app.json('/api/channel-people/off/42', { method: 'PATCH', json: { disposition: null } })
+    assert.equal((await decide(app, 'people/off/43')).status, 404)
+  })
+})
+
 describe('who a channel is open to', () => {
   const openTo = async (telegram: object) => {
     const { app } = await begin({ channels: { telegram } })

@@ -5,6 +5,7 @@ import type { Activity } from './activity.ts'
 import { labelOf, wordsOf } from './ask-text.ts'
 import type { ChatCommands } from './chat-commands.ts'
 import type { ChannelDeps } from './deps.ts'
+import { idProblem } from './ids.ts'
 import type { InboxStore, NewInbound } from './inbox-store.ts'
 import type { Pairings } from './pairing.ts'
 import type { PeopleStore } from './people-store.ts'
@@ -13,9 +14,6 @@ import { chatKind, type Place } from './session-key.ts'
 
 /** Names that platforms give to the parts of a chat, in `routing` beside the usual fields. */
 const THREADS = ['thread_id', 'topic_id', 'message_thread_id', 'thread_ts']
-const MAX_ID = 1000
-/** Two ids that differ only in these would be kept, or shown, as one. */
-const UNSEEN = /[\p{Cc}\p{Cs}]/u
 
 /**
  * What happens to a message before it is acknowledged: is it consistent, may its writer write, where does it go; then
@@ -127,13 +125,8 @@ function inconsistency({ chat_id, sender, routing, message_id, reply_to }: Messa
   }
   const threads = THREADS.map((name) => routing[name])
   const ids = [chat_id, sender.id, message_id, reply_to, routing.chat_type, ...threads].filter((id) => id !== undefined)
-  if (ids.some((id) => id.length > MAX_ID)) {
-    return `an id has more than ${MAX_ID} characters; the message was dropped`
-  }
-  if (ids.some((id) => UNSEEN.test(id))) {
-    return 'an id holds control characters or half a character; the message was dropped'
-  }
-  return undefined
+  const problem = ids.map(idProblem).find((words) => words !== undefined)
+  return problem && `an id ${problem}; the message was dropped`
 }
 
 function placeOf(channel: string, { chat_id, sender, routing }: MessageReceived): Place {
@@ -150,7 +143,7 @@ function placeOf(channel: string, { chat_id, sender, routing }: MessageReceived)
 /** The platform's own id of the event where the plugin tells it; else chat and message, for many count per chat. */
 function eventId({ metadata, chat_id, message_id }: MessageReceived): string {
   const told = (metadata as { event_id?: unknown } | undefined)?.event_id
-  return typeof told === 'string' && told !== '' && told.length <= MAX_ID && !UNSEEN.test(told)
+  return typeof told === 'string' && told !== '' && idProblem(told) === undefined
     ? `event:${told}`
     : JSON.stringify([chat_id, message_id])
 }

@@ -6,7 +6,9 @@ import type {
   UpdatePersonInput,
 } from '../../shared/channels.ts'
 import { type Caller, demand } from '../auth/principal.ts'
+import { invalid, notFound } from '../errors.ts'
 import type { ChannelDeps } from './deps.ts'
+import { idProblem } from './ids.ts'
 import { cursorOf, pageOf } from './paging.ts'
 import type { GroupRow, PeopleStore, PersonRow } from './people-store.ts'
 import { toGroup, toPerson } from './views.ts'
@@ -15,10 +17,19 @@ import { toGroup, toPerson } from './views.ts'
 export function createPeople(
   deps: Pick<ChannelDeps, 'audit'> & {
     store: PeopleStore
+    /** Whether there is a channel of this name, switched on or not. */
+    isChannel: (name: string) => boolean
     changed: (channel: string) => void
   },
 ) {
-  const { store, audit, changed } = deps
+  const { store, audit, isChannel, changed } = deps
+
+  /** Also somebody on a channel that was taken out can be decided about, as long as they are in the list. */
+  async function check(channel: string, id: string, find: PeopleStore['person'] | PeopleStore['group']): Promise<void> {
+    const problem = idProblem(id)
+    if (problem) throw invalid('id', problem)
+    if (!isChannel(channel) && !await find(channel, id)) throw notFound('channel', channel.slice(0, 100))
+  }
 
   return {
     /** Who was seen last first. */
@@ -48,6 +59,7 @@ export function createPeople(
 
     async update(caller: Caller, channel: string, id: string, input: UpdatePersonInput): Promise<ChannelPerson> {
       demand(caller, 'admin')
+      await check(channel, id, store.person)
       const row = await store.changePerson(channel, id, input)
       await audit({ caller, action: 'channel_person.updated', target: `${channel}:${id}`, detail: input })
       changed(channel)
@@ -56,6 +68,7 @@ export function createPeople(
 
     async updateGroup(caller: Caller, channel: string, id: string, input: UpdateGroupInput): Promise<ChannelGroup> {
       demand(caller, 'admin')
+      await check(channel, id, store.group)
       const row = await store.changeGroup(channel, id, input)
       await audit({ caller, action: 'channel_group.updated', target: `${channel}:${id}`, detail: input })
       changed(channel)

@@ -145,7 +145,7 @@ export const channelRoutes = (channels: Channels) =>
         scope: 'admin',
         body: UpdatePersonInput,
         returns: 'ChannelPerson',
-        errors: ['invalid_input'],
+        errors: ['invalid_input', 'not_found'],
       }),
       async (c) => {
         const { channel, id } = c.req.param()
@@ -161,7 +161,7 @@ export const channelRoutes = (channels: Channels) =>
         scope: 'admin',
         body: UpdateGroupInput,
         returns: 'ChannelGroup',
-        errors: ['invalid_input'],
+        errors: ['invalid_input', 'not_found'],
       }),
       async (c) => {
         const { channel, id } = c.req.param()

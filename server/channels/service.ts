@@ -194,7 +194,12 @@ export async function createChannels(deps: ChannelDeps) {
 
   return {
     pairings,
-    people: createPeople({ store: people, audit: deps.audit, changed: (channel) => tell('channel_person', channel) }),
+    people: createPeople({
+      store: people,
+      audit: deps.audit,
+      isChannel: (name) => gateway(name) !== undefined || settings.isNamed(name),
+      changed: (channel) => tell('channel_person', channel),
+    }),
 
     async list(caller: Caller): Promise<Channel[]> {
       demand(caller, 'read')

@@ -143,6 +143,8 @@ test('a person is blocked, and put out with a way back', async () => {
 })
 
 test('of a crowd the latest are shown, the others are found and read page by page', async () => {
+  const { channels } = await call('GET', '/api/config') as { channels: Record<string, unknown> }
+  await call('PATCH', '/api/config/channels', { ...channels, crowd: { command: 'crowd', enabled: false } })
   for (let from = 0; from < 220; from += 20) {
     await Promise.all(
       Array.from(
@@ -164,6 +166,7 @@ test('of a crowd the latest are shown, the others are found and read page by pag
   await expect(people).toContainText('p117')
   await page.getByLabel('Search people and groups').fill('nobody of this name')
   await expect(page.getByText('Nobody matches')).toBeVisible()
+  await call('PATCH', '/api/config/channels', channels)
 })
 
 test('a code of the platform appears while the page is open, with the time that it is valid', async () => {
