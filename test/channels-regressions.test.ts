@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { type Answer, delay, fail, hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import { createInboxStore } from '../server/channels/inbox-store.ts'
 import { GatewayError } from '../server/plugins/gateway.ts'
 import type { OutboxEntry } from '../shared/channels.ts'
 import { testApp } from './support/app.ts'
@@ -134,6 +135,30 @@ describe('a chat goes on', () => {
     await chat.press('Allow Once')
     await answered(chat, 2, '-1')
     assert.deepEqual(chat.texts('-1').slice(1), ['Written.'])
+  })
+
+  it('when a choice was pressed just before the server was killed: another press shows what was asked', async () => {
+    const first = await begin({ answers: ['Which one? [CHOICE: red | blue]'] })
+    await first.chat.say('Paint it')
+    await answered(first.chat, 1)
+    const { entries: [entry] } = await first.app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=sent')
+    const { id, channel, chat_id, session_id } = entry!
+    const person = { sender_id: '42', sender_name: 'Person 42', message_id: entry!.message_id! }
+    await createInboxStore(first.app.database.kysely).store({
+      row: {
+        ...{ channel, chat_id, chat_type: 'dm', thread_id: '', session_id: session_id!, event_id: `choice:${id}` },
+        ...person,
+        ...{ text: 'red', reply_to: null, media: null, route: null, state: 'new', at: Date.now() },
+      },
+      inGroup: false,
+    })
+    const model = await restarted(first, ['Fine.', 'never'])
+    await answered(first.chat, 2)
+    await first.chat.press('blue')
+    await until(() => first.chat.shown[0]!.text, (text) => text === 'Which one?\n\n▸ red')
+    assert.deepEqual(first.chat.toasts.map(({ text }) => text), ['This was answered already.'])
+    assert.equal(lastText(model.requests), 'red')
+    assert.equal(model.requests.length, 1)
   })
 
   it('with the name of each who wrote, also where waiting messages are made one turn', async () => {

@@ -446,7 +446,10 @@ describe('replies', () => {
     assert.equal(lastText(model.requests), 'blue')
     assert.equal(chat.shown[0]!.text, 'Which one?\n\n▸ blue')
     assert.equal(chat.shown[0]!.buttons, undefined)
-    assert.deepEqual(chat.toasts.map(({ text }) => text), [undefined, 'This was answered already.'])
+    // Also once the message was edited.
+    await chat.pressData(id, buttons![0]!.callback_data)
+    const twice = Array.from({ length: 2 }, () => 'This was answered already.')
+    assert.deepEqual(chat.toasts.map(({ text }) => text), [undefined, ...twice])
     await sleep(50)
     assert.equal(model.requests.length, 2)
   })

@@ -66,11 +66,12 @@ export function createButtons(
     if (kind === 'choice') return await choose(carrier, row, press, Number(what))
   }
 
-  /** A press may overtake the note of what its message is called. */
+  /** A press may overtake the note of what its message is called; one below an edited message is of its buttons. */
   async function messageOf(channel: string, { chat_id, message_id }: CallbackQuery): Promise<OutRow | undefined> {
     for (let waited = 0;; waited += LOOK_MS) {
       const sending = deps.outbox.sendingTo(channel, chat_id)
       const row = await store.byMessage(channel, chat_id, message_id)
+      if (row?.body.target !== undefined) return await store.get(row.body.target)
       if (row || !sending || waited > PATIENCE_MS) return row
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
     }
@@ -101,10 +102,12 @@ export function createButtons(
   async function choose(carrier: Gateway, row: OutRow, press: CallbackQuery, number: number) {
     const choice = row.body.buttons?.rows[number]?.[0]?.text
     if (choice === undefined || row.session_id === null) return 'This message is not known any more.'
+    if (row.buttons_open === 0) return 'This was answered already.'
     // Stored under the message, not under the press: whoever presses second finds it taken.
-    await deps.stored({
+    const event_id = `choice:${row.id}`
+    const isFirst = await deps.stored({
       channel: row.channel,
-      event_id: `choice:${row.id}`,
+      event_id,
       chat_type: row.chat_type,
       chat_id: row.chat_id,
       thread_id: row.thread_id,
@@ -119,16 +122,19 @@ export function createButtons(
       state: 'new',
       at: now(),
     })
-    if (!await store.press(row.id)) return 'This was answered already.'
+    const asked = isFirst ? choice : await deps.inbox.textOfEvent(row.channel, event_id) ?? choice
     // Where nothing can be edited, the press itself stands in the chat.
-    if (!carrier.ready?.capabilities.includes('edit')) return undefined
-    await deps.outbox.add({
-      ...row,
-      kind: 'edit',
-      key: `choice:${row.id}`,
-      body: { text: `${row.body.text}\n\n▸ ${choice}`, target: row.id },
-    })
-    return undefined
+    if (carrier.ready?.capabilities.includes('edit')) {
+      await deps.outbox.add({
+        ...row,
+        kind: 'edit',
+        key: event_id,
+        body: { text: `${row.body.text}\n\n▸ ${asked}`, target: row.id },
+      })
+    }
+    // Last, so that whatever a crash cut is made up for by the next press.
+    await store.press(row.id)
+    return isFirst ? undefined : 'This was answered already.'
   }
 
   return async (carrier: Gateway, press: CallbackQuery): Promise<void> => {

@@ -73,6 +73,10 @@ export function createInboxStore(database: Db) {
       (await db.selectFrom('channel_inbox').select('text').where('channel', '=', channel).where('chat_id', '=', chatId)
         .where('message_id', '=', messageId).limit(1).executeTakeFirst())?.text,
 
+    /** Text of what an event said, as it was stored the first time. */
+    textOfEvent: async (channel: string, eventId: string): Promise<string | undefined> =>
+      (await inbox().where('channel', '=', channel).where('event_id', '=', eventId).executeTakeFirst())?.text,
+
     /** Messages that nobody took up yet. */
     waiting: async (): Promise<InboxRow[]> =>
       (await inbox().where(isOpen).where('state', 'in', ['new', 'command']).orderBy('id').execute()).map(toInbox),
