@@ -141,7 +141,8 @@ describe('a chat goes on', () => {
     const first = await begin({ answers: ['Which one? [CHOICE: red | blue]'] })
     await first.chat.say('Paint it')
     await answered(first.chat, 1)
-    const { entries: [entry] } = await first.app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=sent')
+    const sent = () => first.app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=sent')
+    const [entry] = (await until(sent, ({ entries }) => entries.length === 1)).entries
     const { id, channel, chat_id, session_id } = entry!
     const person = { sender_id: '42', sender_name: 'Person 42', message_id: entry!.message_id! }
     await createInboxStore(first.app.database.kysely).store({
