@@ -260,6 +260,12 @@ export type ChannelPerson = {
   disposition: Disposition | null
   paired: boolean
   trusted: boolean
+  /** What holds by the settings of the channel and these decisions together, where they write directly. */
+  in_effect: {
+    may_write: boolean
+    trusted: boolean
+    action: RouteTestResult['action']
+  }
   messages: number
   last_seen_at: number | null
 }

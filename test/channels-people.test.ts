@@ -108,6 +108,22 @@ describe('a decision about somebody', () => {
     assert.deepEqual([people, groups].map((rows) => rows.map(({ channel }) => channel)), [['off'], ['off']])
   })
 
+  it('is told with what holds by the settings and it together', async () => {
+    const telegram = { allowed_users: ['*', '7'], dispositions: { '8': 'block' } }
+    const { app } = await begin({ channels: { telegram, closed: {} } })
+    const holds = async (path: string, json: object = {}) => {
+      const { in_effect } = await app.json<ChannelPerson>(`/api/channel-people/${path}`, { method: 'PATCH', json })
+      return [in_effect.may_write, in_effect.trusted, in_effect.action]
+    }
+    assert.deepEqual(await holds('telegram/42'), [true, false, 'answer'])
+    assert.deepEqual(await holds('telegram/42', { disposition: 'passive' }), [true, false, 'context'])
+    assert.deepEqual(await holds('telegram/42', { trusted: true }), [true, true, 'context'])
+    assert.deepEqual(await holds('telegram/7'), [true, true, 'answer'])
+    assert.deepEqual(await holds('telegram/8'), [true, false, 'drop'])
+    assert.deepEqual(await holds('closed/42', { trusted: true }), [false, false, 'pair'])
+    assert.deepEqual(await holds('closed/42', { paired: true }), [true, true, 'answer'])
+  })
+
   it('can still be taken back when their channel is gone', async () => {
     const { app } = await begin({ channels: { off: { enabled: false } } })
     assert.equal((await decide(app, 'people/off/42')).status, 200)

@@ -2,6 +2,7 @@ import type {
   ChannelGroup,
   ChannelListQuery,
   ChannelPerson,
+  ChannelSettings,
   UpdateGroupInput,
   UpdatePersonInput,
 } from '../../shared/channels.ts'
@@ -17,12 +18,13 @@ import { toGroup, toPerson } from './views.ts'
 export function createPeople(
   deps: Pick<ChannelDeps, 'audit'> & {
     store: PeopleStore
+    settings: (name: string) => ChannelSettings
     /** Whether there is a channel of this name, switched on or not. */
     isChannel: (name: string) => boolean
     changed: (channel: string) => void
   },
 ) {
-  const { store, audit, isChannel, changed } = deps
+  const { store, audit, settings, isChannel, changed } = deps
 
   /** Also somebody on a channel that was taken out can be decided about, as long as they are in the list. */
   async function check(channel: string, id: string, find: PeopleStore['person'] | PeopleStore['group']): Promise<void> {
@@ -41,7 +43,7 @@ export function createPeople(
       const cursor = (row: PersonRow) =>
         cursorOf({ seen: row.last_seen_at ?? 0, channel: row.channel, id: row.person_id })
       const { entries: people, nextCursor } = pageOf(await store.people(query), query.limit, {
-        entry: toPerson,
+        entry: (row) => toPerson(row, settings(row.channel)),
         cursor,
       })
       return { people, nextCursor }
@@ -63,7 +65,7 @@ export function createPeople(
       const row = await store.changePerson(channel, id, input)
       await audit({ caller, action: 'channel_person.updated', target: `${channel}:${id}`, detail: input })
       changed(channel)
-      return toPerson(row)
+      return toPerson(row, settings(channel))
     },
 
     async updateGroup(caller: Caller, channel: string, id: string, input: UpdateGroupInput): Promise<ChannelGroup> {

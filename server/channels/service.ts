@@ -197,6 +197,7 @@ export async function createChannels(deps: ChannelDeps) {
     people: createPeople({
       store: people,
       audit: deps.audit,
+      settings,
       isChannel: (name) => gateway(name) !== undefined || settings.isNamed(name),
       changed: (channel) => tell('channel_person', channel),
     }),

@@ -8,6 +8,7 @@ import type {
   OutboxState,
 } from '../../shared/channels.ts'
 import type { Gateway } from '../plugins/gateway.ts'
+import { isKnown, isTrusted, judge } from './access.ts'
 import type { Activity } from './activity.ts'
 import type { InboxStore } from './inbox-store.ts'
 import type { OutboxStore, OutRow } from './outbox-store.ts'
@@ -95,12 +96,22 @@ function counted(
 
 const listOf = new Intl.ListFormat('en-GB', { type: 'conjunction' })
 
-export const toPerson = ({ last_seen_at, paired, trusted, ...row }: PersonRow): ChannelPerson => ({
-  ...row,
-  paired: paired === 1,
-  trusted: trusted === 1,
-  last_seen_at: last_seen_at === null ? null : last_seen_at / 1000,
-})
+export function toPerson(person: PersonRow, settings: ChannelSettings): ChannelPerson {
+  const { last_seen_at, paired, trusted, ...row } = person
+  const id = person.person_id
+  const place = { channel: person.channel, chat_type: 'dm', chat_id: id, sender_id: id }
+  return {
+    ...row,
+    paired: paired === 1,
+    trusted: trusted === 1,
+    in_effect: {
+      may_write: isKnown(settings, id, person),
+      trusted: isTrusted(settings, id, person),
+      action: judge({ settings, place, person, group: undefined, addressed: true }).action,
+    },
+    last_seen_at: last_seen_at === null ? null : last_seen_at / 1000,
+  }
+}
 
 export const toGroup = ({ last_seen_at, allowed, ...row }: GroupRow): ChannelGroup => ({
   ...row,

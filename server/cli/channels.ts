@@ -92,7 +92,8 @@ export const channelCommands: Command[] = [
           shorten(visible(row.person_id), LONGEST_ID),
           row.name,
           row.disposition ?? 'as set',
-          [row.paired && 'paired', row.trusted && 'trusted'].filter(Boolean).join(', '),
+          [row.paired ? 'paired' : row.in_effect.may_write && 'may write', row.in_effect.trusted && 'trusted']
+            .filter(Boolean).join(', '),
           when(row.last_seen_at),
         ])
         const groups = answer.groups.map((row) => [

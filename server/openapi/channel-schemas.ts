@@ -68,6 +68,14 @@ export const ChannelPerson = v.object({
   disposition: decided(channels.Disposition),
   paired: v.boolean(),
   trusted: v.pipe(v.boolean(), v.description('May answer what the agent asks, let others in, and choose models')),
+  in_effect: v.pipe(
+    v.object({
+      may_write: v.boolean(),
+      trusted: v.boolean(),
+      action: v.picklist(['answer', 'context', 'record', 'pair', 'drop']),
+    }),
+    v.description('What holds by the settings of the channel and these decisions together, where they write directly'),
+  ),
   messages: count,
   last_seen_at: v.nullable(epochSeconds),
 }) satisfies Of<channels.ChannelPerson>
