@@ -38,6 +38,7 @@ export const actionWords = (action: string): string =>
 export function auditAbout({ detail, target }: Pick<AuditEntry, 'detail' | 'target'>): string {
   if (typeof detail.tool === 'string') return detail.tool
   if (typeof detail.name === 'string') return detail.name
+  if (typeof detail.runtime_id === 'string') return detail.runtime_id
   if (typeof detail.how === 'string') return WAYS[detail.how] ?? detail.how
   return typeof detail.what === 'string' ? detail.what : /^\d+$/.test(target) ? '' : target
 }
