@@ -89,6 +89,15 @@ test('a time-out is changed, and what was masked stays what it was', async () =>
   await expect(page.getByLabel('Value of API_KEY')).toHaveValue('****mnop')
 })
 
+test('settings that were not saved are not lost by a click', async () => {
+  await page.getByLabel(/Time-out of a call/).fill('61')
+  await page.getByRole('tab', { name: 'Log' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Leave without saving?' })
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
+  await expect(page.getByLabel(/Time-out of a call/)).toHaveValue('61')
+  await page.getByRole('button', { name: 'Discard' }).click()
+})
+
 test('a tool is switched off here, and every open page sees it', async () => {
   const other = await context.newPage()
   await other.goto('/mcp-servers/everything?q=echo')

@@ -103,6 +103,25 @@ test('rules that somebody else changed meanwhile are not overwritten unseen', as
   await expect(rows(page)).toHaveCount(4)
 })
 
+test('a slip does not close a dialog in which something was typed, nor does an end of the session', async ({ page }) => {
+  await page.goto('/approvals')
+  await page.getByRole('link', { name: 'Rules' }).click()
+  await begin(page, 'Never push')
+  const dialog = page.getByRole('dialog', { name: 'New rule' })
+  await dialog.getByLabel(/Note/).fill('Ask Ann first')
+  await page.keyboard.press('Escape')
+  await page.mouse.click(5, 300)
+  await page.evaluate(() => history.back())
+  await expect(page).toHaveURL(/\/approvals\/rules$/)
+  await expect(dialog.getByLabel(/Note/)).toHaveValue('Ask Ann first')
+  await page.context().clearCookies()
+  await dialog.getByLabel(/Note/).fill('Ask Ann before')
+  await expect(page.getByText('You are signed out')).toBeVisible()
+  await expect(dialog.getByLabel(/Note/)).toHaveValue('Ask Ann before')
+  await dialog.getByRole('button', { name: 'Cancel' }).click()
+  await expect(dialog).toHaveCount(0)
+})
+
 test('leaving with unsaved rules asks first', async ({ page }) => {
   await begin(page, 'Never push')
   await page.getByRole('dialog').getByRole('button', { name: 'Add to the list' }).click()
