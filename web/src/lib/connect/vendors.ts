@@ -61,7 +61,7 @@ export const VENDORS: Vendor[] = [
     keysAt: 'https://aistudio.google.com/apikey',
     prefers: ['flash'],
   }),
-  cloud('openrouter', 'OpenRouter', 'Hundreds of models with one key', 'https://openrouter.ai/api/v1', {
+  cloud('openrouter', 'OpenRouter', 'Many models, one key', 'https://openrouter.ai/api/v1', {
     keyBegins: 'sk-or-',
     keysAt: 'https://openrouter.ai/settings/keys',
     prefers: ['claude-sonnet', 'gpt-5-mini', ':free'],
@@ -95,7 +95,7 @@ export const VENDORS: Vendor[] = [
 export const CUSTOM: Vendor = {
   id: 'custom',
   label: 'Other',
-  about: 'Any compatible address',
+  about: 'Any address that speaks the protocol of OpenAI or Anthropic',
   baseUrl: '',
   local: true,
   key: 'optional',
