@@ -9,7 +9,13 @@ export function bytes(value: number): string {
 
 export const percent = (value: number): string => `${Math.round(value)} %`
 
-export const number = (value: number): string => new Intl.NumberFormat().format(value)
+// Made once: making one costs far more than using it, and a page may show hundreds.
+const NUMBER = new Intl.NumberFormat()
+const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+const CLOCK = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' })
+const DATE_TIME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+
+export const number = (value: number): string => NUMBER.format(value)
 
 /** `2 d 4 h`, `3 min 20 s`: the two largest units of a time in seconds. */
 export function duration(seconds: number): string {
@@ -51,16 +57,15 @@ export function relative(at: number, now: number = Date.now() / 1000): string {
   const distance = at - now
   if (Math.abs(distance) < 10) return 'just now'
   const unit = STEPS.find(([limit]) => Math.abs(distance) < limit)![1]
-  return new Intl.RelativeTimeFormat('en', { numeric: 'auto' }).format(Math.round(distance / SECONDS[unit]!), unit)
+  return RELATIVE.format(Math.round(distance / SECONDS[unit]!), unit)
 }
 
 /** `21 Nov 2026, 22:04`, of epoch seconds. */
-export const dateTime = (at: number): string =>
-  new Date(at * 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+export const dateTime = (at: number): string => DATE_TIME.format(at * 1000)
 
 /** `22:04:59.123`, of epoch seconds. */
 export function clock(at: number): string {
   const date = new Date(at * 1000)
   const milliseconds = String(date.getMilliseconds()).padStart(3, '0')
-  return `${date.toLocaleTimeString('en-GB')}.${milliseconds}`
+  return `${CLOCK.format(date)}.${milliseconds}`
 }

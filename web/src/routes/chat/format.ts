@@ -1,6 +1,3 @@
-/** "12,345", in the reader's own way. */
-export const count = (value: number): string => value.toLocaleString()
-
 /** "12.3k" for meters. */
 export const short = (value: number): string =>
   value.toLocaleString(undefined, { notation: 'compact', maximumFractionDigits: 1 })
@@ -18,22 +15,13 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
 }
 
-/** "1.2 MB". */
-export function bytes(size: number): string {
-  const units = ['B', 'kB', 'MB', 'GB']
-  let unit = 0
-  let value = size
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000
-    unit++
-  }
-  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`
-}
+// Made once: each `toLocaleTimeString` makes one anew, which is what scrolling through a long conversation waited for.
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' })
 
 /** "14:05", with the day where it was another one. */
 export function time(at: number, now = Date.now()): string {
   const date = new Date(at)
-  const clock = date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
-  if (date.toDateString() === new Date(now).toDateString()) return clock
-  return `${date.toLocaleDateString(undefined, { day: 'numeric', month: 'short' })}, ${clock}`
+  const today = date.toDateString() === new Date(now).toDateString()
+  return today ? CLOCK.format(date) : `${DAY.format(date)}, ${CLOCK.format(date)}`
 }

@@ -35,6 +35,16 @@ describe('the window over a long list', () => {
     assert.equal(heights.total, 200)
   })
 
+  it('guesses each row once, however many others are measured', () => {
+    const guessed: number[] = []
+    const heights = new Heights((index) => (guessed.push(index), 100))
+    heights.layout(rows(3))
+    heights.measure([['r0', 40]])
+    heights.measure([['r2', 60]])
+    assert.equal(heights.total, 200)
+    assert.deepEqual(guessed, [0, 1, 2])
+  })
+
   it('has nothing to draw for an empty list', () => {
     const heights = new Heights(() => 100)
     heights.layout([])

@@ -6,6 +6,8 @@ export class Heights {
   #measured = new Map<string, number>()
   #guess: (index: number) => number
   #ids: readonly string[] = []
+  /** By index: a guess reads a whole turn, which may not be done again for each row that is measured. */
+  #guesses: number[] = []
   /** `tops[i]` is the top of row i; the last one is the height of all. */
   #tops: number[] = [0]
 
@@ -21,9 +23,8 @@ export class Heights {
   /** Sets the rows and lays them out. */
   layout(ids: readonly string[]): void {
     this.#ids = ids
-    const tops = [0]
-    for (let i = 0; i < ids.length; i++) tops.push(tops[i]! + (this.#measured.get(ids[i]!) ?? this.#guess(i)))
-    this.#tops = tops
+    this.#guesses = []
+    this.#place()
   }
 
   /** Records measured heights; true when one differs from what was laid out. */
@@ -34,7 +35,7 @@ export class Heights {
       this.#measured.set(id, height)
       changed = true
     }
-    if (changed) this.layout(this.#ids)
+    if (changed) this.#place()
     return changed
   }
 
@@ -42,6 +43,14 @@ export class Heights {
   forget(): void {
     this.#measured.clear()
     this.layout(this.#ids)
+  }
+
+  #place(): void {
+    const tops = [0]
+    for (const [i, id] of this.#ids.entries()) {
+      tops.push(tops[i]! + (this.#measured.get(id) ?? (this.#guesses[i] ??= this.#guess(i))))
+    }
+    this.#tops = tops
   }
 
   top(index: number): number {
