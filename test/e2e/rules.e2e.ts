@@ -105,7 +105,7 @@ test('rules that somebody else changed meanwhile are not overwritten unseen', as
 
 test('a slip does not close a dialog in which something was typed, nor does an end of the session', async ({ page }) => {
   await page.goto('/approvals')
-  await page.getByRole('link', { name: 'Rules' }).click()
+  await page.getByRole('link', { name: 'Rules', exact: true }).click()
   await begin(page, 'Never push')
   const dialog = page.getByRole('dialog', { name: 'New rule' })
   await dialog.getByLabel(/Note/).fill('Ask Ann first')
