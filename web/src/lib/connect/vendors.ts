@@ -95,7 +95,7 @@ export const VENDORS: Vendor[] = [
 export const CUSTOM: Vendor = {
   id: 'custom',
   label: 'Other',
-  about: 'Any address that speaks the protocol of OpenAI or Anthropic',
+  about: 'Any other compatible address',
   baseUrl: '',
   local: true,
   key: 'optional',
