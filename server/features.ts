@@ -172,7 +172,7 @@ export async function createFeatures(deps: Deps) {
   })
   tools.provide('mcp', mcp.offered)
 
-  const events = await createEventLog({ kysely, log, now })
+  const events = await createEventLog({ database, log, now })
   const ruleStore = createRuleStore(kysely)
   const gate = createGate({ rules: ruleStore, forbids: (call) => plugins.forbids(call), audit: auth.audit.record })
   const approvals = createApprovals({

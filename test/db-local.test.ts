@@ -161,6 +161,26 @@ describe('a local database', () => {
     await db.close()
   })
 
+  it('waits for the disk with each commit but those that ask not to, and with one in a hundred of these', async () => {
+    const db = await openFile()
+    await db.run('create table t (x)')
+    const waits = async () => (await db.all('pragma synchronous'))[0]!.synchronous === 2
+    const note = () => db.batch([{ sql: 'insert into t values (1)' }], { sync: false })
+    await note()
+    assert.equal(await waits(), false)
+    await assert.rejects(db.batch([{ sql: 'insert into nowhere values (1)' }], { sync: false }))
+    await db.run('insert into t values (2)')
+    assert.equal(await waits(), true)
+    const waited: number[] = []
+    for (let i = 0; i < 250; i++) {
+      await note()
+      if (await waits()) waited.push(i)
+    }
+    assert.deepEqual(waited, [100, 201])
+    assert.deepEqual(await db.all('select count(*) as n from t'), [{ n: 252 }])
+    await db.close()
+  })
+
   it('undoes a transaction whose commit fails, and lets the next writer in', async () => {
     const db = await openFile()
     await db.run('create table parent (id integer primary key)')

@@ -21,10 +21,10 @@ const CACHED_STATEMENTS = 200
 /** Rows are handed over on the event loop; after this many milliseconds it gets a turn for other work. */
 const ROW_BUDGET = 4
 
-type Cached<S> = { statement: S; pace: Pace }
+type Cached<S> = { statement: S; reader: boolean; pace: Pace }
 
 /** Least recently used statements of one connection. They are freed with garbage, so the loop gets a turn now and then. */
-class StatementCache<S> {
+class StatementCache<S extends AnyStatement> {
   #entries = new Map<string, Cached<S>>()
   #misses = 0
 
@@ -38,7 +38,7 @@ class StatementCache<S> {
 
   put(sql: string, statement: S, scans = false): Cached<S> {
     if (this.#entries.size >= CACHED_STATEMENTS) this.#entries.delete(this.#entries.keys().next().value!)
-    const entry = { statement, pace: new Pace(scans) }
+    const entry = { statement, reader: statement.reader, pace: new Pace(scans) }
     this.#entries.set(sql, entry)
     return entry
   }
@@ -108,6 +108,7 @@ export class QuickReader {
 /** A connection that can work away from the event loop; its owner runs one thing at a time on it. */
 export class Connection {
   #db: Threaded
+  #sync = true
   #cache = new StatementCache<ThreadedStatement>()
 
   private constructor(db: Threaded) {
@@ -140,8 +141,8 @@ export class Connection {
 
   /** Runs any statement; short writes on the event loop, those that proved slow in another thread. */
   async execute(sql: string, args: Bound): Promise<Result> {
-    return this.#using(sql, async ({ statement, pace }) => {
-      if (statement.reader) {
+    return this.#using(sql, async ({ statement, reader, pace }) => {
+      if (reader) {
         // Right here when it is short: a hop to another thread would hold the write lock far longer.
         const rows = pace.slow
           ? await stepAll(statement, args)
@@ -165,6 +166,25 @@ export class Connection {
     } catch (error) {
       throw sqlError(error)
     }
+  }
+
+  /**
+   * Whether commits wait for the disk, from the next transaction on. Those that don't leave it to the others to shorten
+   * the log, for that waits for the disk too.
+   */
+  setSync(sync: boolean): void {
+    if (this.#sync === sync) return
+    try {
+      execNow(this.#db, sync ? SYNCED : UNSYNCED)
+    } catch (error) {
+      throw sqlError(error)
+    }
+    this.#sync = sync
+  }
+
+  /** In another thread when it waits for the disk. */
+  commit(): Promise<void> {
+    return this.#sync ? this.exec('commit') : this.runNow('commit')
   }
 
   /** Runs a short statement without rows on the event loop. */
@@ -212,6 +232,14 @@ const reset = (explain: AnyStatement) => void explain.get([])
 
 /** Whether a step of a query plan reads a whole table, sorts or recurses. */
 const isScan = ({ detail }: RawRow): boolean => /^SCAN (?!CONSTANT ROW)|TEMP B-TREE|RECURSIVE/.test(String(detail))
+
+/** A pragma takes effect when it is prepared, so neither can be a statement that is kept. */
+const SYNCED = 'pragma synchronous = full; pragma wal_autocheckpoint = 1000'
+const UNSYNCED = 'pragma synchronous = normal; pragma wal_autocheckpoint = 0'
+
+/** As for rows below: the threaded binding has no blocking way, and that of the other one works. */
+const execNow = (db: Threaded, sql: string): void =>
+  void BlockingDatabase.prototype.exec.call(db as unknown as Blocking, sql)
 
 type IterateNow = (this: AnyStatement, args: Bound) => Iterable<RawRow>
 let blockingIterate: IterateNow | undefined

@@ -6,6 +6,12 @@ export type Result = { rows: Row[]; changes: number; lastInsertRowid: bigint }
 
 export type Statement = { sql: string; parameters?: readonly unknown[] }
 
+/**
+ * `sync: false` is for what nobody was promised: it outlives this process at once, yet the machine only with the next
+ * commit that waits for the disk.
+ */
+export type CommitOptions = { sync?: boolean }
+
 /** An open write transaction; it holds the process's only write lock until `commit` or `rollback`. */
 export interface EngineTransaction {
   /** False once it was committed or rolled back. */
@@ -24,7 +30,7 @@ export interface Engine {
   read(sql: string, parameters: readonly unknown[]): Promise<Row[]>
   /** Runs one write durably. */
   write(sql: string, parameters: readonly unknown[]): Promise<Result>
-  begin(): Promise<EngineTransaction>
+  begin(options?: CommitOptions): Promise<EngineTransaction>
   checkpoint(): Promise<void>
   /** Refuses new work, waits for what runs, checkpoints and closes. */
   close(): Promise<void>

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { AppError } from '../errors.ts'
 import { Connection, QuickReader } from './connections.ts'
 import {
+  type CommitOptions,
   type DatabaseStats,
   enclosingTransaction,
   type Engine,
@@ -24,6 +25,8 @@ const WRITER_PRAGMAS = [
 /** Milliseconds that a write waits for another process to let go of the database. */
 const BUSY_PATIENCE = 10_000
 const LOCK_PATIENCE = 30_000
+/** Commits in a row that need not wait for the disk: the log of the database is shortened only by one that does. */
+const UNSYNCED = 100
 /** Writes of different callers that share one commit. */
 const GROUP = 200
 /** Statements that SQLite refuses inside a transaction. */
@@ -47,6 +50,7 @@ export class LocalEngine implements Engine {
   #scanners: ScanPool
   #pending: Pending[] = []
   #draining = false
+  #unsynced = 0
   #closing: Promise<void> | undefined
   #counts = { reads: 0, scans: 0, writes: 0, commits: 0, busy: 0, replaced: 0 }
 
@@ -85,12 +89,12 @@ export class LocalEngine implements Engine {
     })
   }
 
-  async begin(): Promise<EngineTransaction> {
+  async begin({ sync = true }: CommitOptions = {}): Promise<EngineTransaction> {
     refuseNested(this)
     this.#refuseClosed()
     await this.#lock.take()
     try {
-      await this.#beginHeld()
+      await this.#beginHeld(sync)
     } catch (error) {
       this.#lock.give()
       throw error
@@ -297,9 +301,11 @@ export class LocalEngine implements Engine {
   }
 
   /** Begins on the writer; the caller holds the lock. */
-  #beginHeld(): Promise<Connection> {
+  #beginHeld(sync = true): Promise<Connection> {
     return this.#patiently(async () => {
       const writer = await this.#openWriter()
+      this.#unsynced = sync || this.#unsynced === UNSYNCED ? 0 : this.#unsynced + 1
+      writer.setSync(this.#unsynced === 0)
       try {
         await writer.runNow('begin immediate')
       } catch (error) {
@@ -311,11 +317,10 @@ export class LocalEngine implements Engine {
     })
   }
 
-  /** The commit waits for the disk, so it runs in another thread. */
   async #commitHeld(): Promise<void> {
     const writer = await this.#openWriter()
     if (!writer.inTransaction) throw rolledBack()
-    await writer.exec('commit')
+    await writer.commit()
     this.#counts.commits++
   }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Kysely } from 'kysely'
 import type { Log } from '../system/log.ts'
 import { createKysely, type NoTables } from './dialect.ts'
-import type { DatabaseStats, Engine, Result, Statement } from './engine.ts'
+import type { CommitOptions, DatabaseStats, Engine, Result, Statement } from './engine.ts'
 import { LocalEngine } from './local-engine.ts'
 import { runnableFacts } from './sql-text.ts'
 import type { Row } from './values.ts'
@@ -24,14 +24,16 @@ export type Database = {
   all<R = Row>(sql: string, parameters?: readonly unknown[]): Promise<R[]>
   /** Runs one write durably; writes of several callers share a commit under load. */
   run(sql: string, parameters?: readonly unknown[]): Promise<{ changes: number; lastInsertRowid: bigint }>
-  /** Runs writes in one transaction and one commit: all or none. */
-  batch(statements: readonly Statement[]): Promise<Result[]>
+  /** Runs writes in one transaction and one commit: all or none. A function is asked for them once it has begun. */
+  batch(statements: Statements, options?: CommitOptions): Promise<Result[]>
   /** Moves the write-ahead log into the file, as far as readers allow. */
   checkpoint(): Promise<void>
   /** Refuses new work, waits for what runs, checkpoints and closes. */
   close(): Promise<void>
   stats(): DatabaseStats
 }
+
+type Statements = readonly Statement[] | (() => readonly Statement[])
 
 export type OpenOptions = {
   /** `file:/abs/path`, `:memory:`, `libsql:`, `http(s):` or `ws(s):`. */
@@ -59,7 +61,7 @@ export async function openDatabase({ url, authToken, log }: OpenOptions): Promis
       const { changes, lastInsertRowid } = await engine.write(sql, parameters)
       return { changes, lastInsertRowid }
     },
-    batch: (statements) => batch(engine, statements),
+    batch: (statements, options) => batch(engine, statements, options),
     checkpoint: () => engine.checkpoint(),
     close: () => engine.close(),
     stats: () => engine.stats(),
@@ -87,13 +89,13 @@ async function createPrivately(path: string): Promise<void> {
   }
 }
 
-async function batch(engine: Engine, statements: readonly Statement[]): Promise<Result[]> {
-  for (const { sql, parameters = [] } of statements) runnableFacts(sql, parameters)
-  const transaction = await engine.begin()
+async function batch(engine: Engine, statements: Statements, options?: CommitOptions): Promise<Result[]> {
+  const transaction = await engine.begin(options)
   try {
     const results: Result[] = []
     let turn = performance.now()
-    for (const { sql, parameters = [] } of statements) {
+    for (const { sql, parameters = [] } of typeof statements === 'function' ? statements() : statements) {
+      runnableFacts(sql, parameters)
       results.push(await transaction.execute(sql, parameters))
       if (performance.now() - turn > 4) {
         await nextTurn()

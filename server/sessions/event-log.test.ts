@@ -17,7 +17,7 @@ describe('the event log', () => {
   let home: string
   let database: Database
   const open = (): Promise<EventLog> =>
-    createEventLog({ kysely: database.kysely, log: createLog({ home, level: 'error' }), now: Date.now })
+    createEventLog({ database, log: createLog({ home, level: 'error' }), now: Date.now })
   const ref = (turn: number) => ({ sid: 1, session_id: 's', handle: 'owner', turn_id: `t${turn}` })
   const offsets = (events: StoredEvent[]): number[] => events.flatMap(expand).map((event) => event.o)
   const text = (events: StoredEvent[]): string =>

@@ -1,5 +1,5 @@
 import type { Transaction } from 'kysely'
-import type { Db } from '../db/open.ts'
+import type { Database } from '../db/open.ts'
 import { unwritable } from '../db/sql-error.ts'
 import { AppError } from '../errors.ts'
 import type { TurnEvent, TurnEventBody } from '../../shared/turn-events.ts'
@@ -14,14 +14,19 @@ export type { Filter, TurnRef } from './entries.ts'
 // oxlint-disable-next-line no-explicit-any
 export type Tx = Transaction<any>
 /** What `commit` writes beside its rows: events of one turn. */
-type Work<T> = (tx: Tx) => Promise<{
+type Work<T> = (tx: Tx) => Promise<Done<T>>
+type Done<T> = {
   result: T
   turn?: TurnRef
   events?: TurnEventBody[]
   /** These are the first events of the turn, and more follow soon: they need not be read again. */
   begins?: boolean
-}>
-type Job = { work: Work<unknown>; resolve(value: unknown): void; reject(error: unknown): void }
+}
+/** Of `commit`, or of `tell`, which has only events. */
+type Job = ({ work: Work<unknown> } | { told: Done<void> }) & {
+  resolve(value: unknown): void
+  reject(error: unknown): void
+}
 
 /**
  * The log of turn events: one order over the whole server, readers with an offset (design §2).
@@ -37,6 +42,11 @@ export interface EventLog {
    * when that is durable. Commits that wait share one transaction; one that throws takes only itself back.
    */
   commit<T>(work: Work<T>): Promise<T>
+  /**
+   * Publishes events once they are written with everything appended before: no end of this process takes what a reader
+   * saw, only one of the machine may. `commit` without its wait for the disk.
+   */
+  tell(turn: TurnRef, events: TurnEventBody[]): Promise<void>
   /** Resolves when everything appended so far is durable. */
   flush(): Promise<void>
   /** Batches of events after `after`, first from the log, then live, until the signal aborts. Never buffers for a slow reader. */
@@ -71,10 +81,10 @@ const READS = 100
 
 /** The log over the local database; throws what the database throws at opening. */
 export async function createEventLog(
-  deps: { kysely: Db; log: Log; now: () => number },
+  deps: { database: Pick<Database, 'kysely' | 'batch'>; log: Log; now: () => number },
 ): Promise<EventLog> {
   const { log, now } = deps
-  const store = createSegmentStore(deps.kysely)
+  const store = createSegmentStore(deps.database)
   const epochs = await store.beginEpoch(RESERVE)
   let next = epochs.from
   let reservedTo = epochs.from + RESERVE
@@ -135,35 +145,44 @@ export async function createEventLog(
     const done: { job: Job; result: unknown }[] = []
     const failed: { job: Job; error: unknown }[] = []
     let taken: typeof pending = []
-    let begun: string[] = []
+    const begun: string[] = []
     const fresh: typeof pending = []
+    /** Everything up to this moment; what is handed out from here on has to come in a later commit. */
+    const take = (jobs: Done<unknown>[]): typeof pending => {
+      taken = pending
+      committing = taken
+      pending = []
+      for (const { turn, events = [] } of jobs) if (turn) fresh.push(...events.map((event) => record(turn, event)))
+      if (fresh.length > 0) entries.hold(fresh[0]!.event.o, new Set(fresh.map(({ turn }) => turn.sid)))
+      return [...taken, ...fresh]
+    }
+    const notes = batch.flatMap((job) => 'told' in job ? [job.told] : [])
+    const reserves = next > reservedTo - RESERVE / 2
     try {
-      await store.transaction(async (tx, attempt) => {
-        const works: { turn: TurnRef; bodies: TurnEventBody[] }[] = []
-        begun = []
-        for (const job of batch) {
-          try {
-            const { result, turn, events, begins } = await (batch.length > 1
-              ? attempt(() => job.work(tx))
-              : job.work(tx))
-            if (turn && events) works.push({ turn, bodies: events })
-            if (turn && begins) begun.push(turn.turn_id)
-            done.push({ job, result })
-          } catch (error) {
-            failed.push({ job, error })
-            if (batch.length === 1) throw error
+      if (notes.length === batch.length && waiting.length === 0 && !reserves) {
+        await store.note(() => segmentsOf(take(notes)))
+        done.push(...batch.map((job) => ({ job, result: undefined })))
+      } else {
+        await store.transaction(async (tx, attempt) => {
+          const works: Done<unknown>[] = []
+          for (const job of batch) {
+            try {
+              const work = 'told' in job
+                ? job.told
+                : await (batch.length > 1 ? attempt(() => job.work(tx)) : job.work(tx))
+              works.push(work)
+              if (work.turn && work.begins) begun.push(work.turn.turn_id)
+              done.push({ job, result: work.result })
+            } catch (error) {
+              failed.push({ job, error })
+              if (batch.length === 1) throw error
+            }
           }
-        }
-        // From here to the insert nothing awaits: what was handed out before these events is in this transaction.
-        taken = pending
-        committing = taken
-        pending = []
-        for (const { turn, bodies } of works) for (const body of bodies) fresh.push(record(turn, body))
-        if (fresh.length > 0) entries.hold(fresh[0]!.event.o, new Set(fresh.map(({ turn }) => turn.sid)))
-        await writeSegments(tx, [...taken, ...fresh])
-        if (next > reservedTo - RESERVE / 2) await store.reserve(tx, epochs.from, next + RESERVE)
-      })
-      if (next > reservedTo - RESERVE / 2) reservedTo = next + RESERVE
+          await store.insert(tx, await folded(tx, segmentsOf(take(works))))
+          if (reserves) await store.reserve(tx, epochs.from, next + RESERVE)
+        })
+      }
+      if (reserves) reservedTo = next + RESERVE
     } catch (error) {
       entries.release()
       pending = [...taken, ...pending]
@@ -188,26 +207,17 @@ export async function createEventLog(
     for (const resolve of waiting) resolve()
   }
 
-  /** One row per turn; a turn that ends is folded into a single row. */
-  async function writeSegments(tx: Tx, records: typeof pending): Promise<void> {
-    const byTurn = new Map<string, typeof pending>()
-    for (const item of records) {
-      const list = byTurn.get(item.turn.turn_id)
-      if (list) list.push(item)
-      else byTurn.set(item.turn.turn_id, [item])
+  /** A turn that ends is folded into a single row. */
+  async function folded(tx: Tx, segments: Segment[]): Promise<Segment[]> {
+    for (const segment of segments) {
+      if (segment.events.at(-1)!.e.type !== 'turn_finished') continue
+      const { turn_id } = segment.turn
+      const before = turns.get(turn_id) ?? await store.turnEvents(tx, turn_id)
+      const newest = before.at(-1)?.o ?? 0
+      await store.remove(tx, turn_id)
+      segment.events = [...before, ...segment.events.filter((event) => event.o > newest)]
     }
-    const segments: Segment[] = []
-    for (const [turnId, list] of byTurn) {
-      const events = list.map((item) => item.event)
-      if (events.at(-1)!.e.type === 'turn_finished') {
-        const before = turns.get(turnId) ?? await store.turnEvents(tx, turnId)
-        const newest = before.at(-1)?.o ?? 0
-        const fresh = events.filter((event) => event.o > newest)
-        await store.remove(tx, turnId)
-        segments.push({ turn: list[0]!.turn, events: coalesce([...before, ...fresh]) })
-      } else segments.push({ turn: list[0]!.turn, events: coalesce(events) })
-    }
-    await store.insert(tx, segments)
+    return segments
   }
 
   function append(turn: TurnRef, bodies: TurnEventBody[]): void {
@@ -240,6 +250,11 @@ export async function createEventLog(
     commit: <T>(work: Work<T>) =>
       new Promise<T>((resolve, reject) => {
         jobs.push({ work, resolve: resolve as (value: unknown) => void, reject })
+        void drain()
+      }),
+    tell: (turn, events) =>
+      new Promise<void>((resolve, reject) => {
+        jobs.push({ told: { result: undefined, turn, events }, resolve: () => resolve(), reject })
         void drain()
       }),
     flush: () =>
@@ -302,6 +317,17 @@ export async function createEventLog(
       entries.close()
     },
   }
+}
+
+/** One row per turn. */
+function segmentsOf(records: { turn: TurnRef; event: StoredEvent }[]): Segment[] {
+  const byTurn = new Map<string, Segment>()
+  for (const { turn, event } of records) {
+    const segment = byTurn.get(turn.turn_id)
+    if (segment) segment.events.push(event)
+    else byTurn.set(turn.turn_id, { turn, events: [event] })
+  }
+  return [...byTurn.values()]
 }
 
 /** An error of the disk in words for whoever sent what could not be stored. */

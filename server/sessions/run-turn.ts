@@ -155,10 +155,9 @@ export function createRunTurn(deps: RunTurnDeps) {
         // On disk before anybody sees it: after a crash, a question whose answer had begun is not asked again.
         const show = async (first: TurnEventBody): Promise<void> => {
           const bodies: TurnEventBody[] = [{ type: 'step', index, model: resolved.runtime_id }, first]
-          const write = () => events.commit(() => Promise.resolve({ result: undefined, turn: ref, events: bodies }))
           // On a full disk the model waits, rather than being asked and paid again.
           for (let written = false; !written;) {
-            written = await write().then(() => true, (error) => {
+            written = await events.tell(ref, bodies).then(() => true, (error) => {
               if (!unwritable(error) || signal.aborted) throw error
               return setTimeout(RETRY_MS, false)
             })

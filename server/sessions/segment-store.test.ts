@@ -17,7 +17,7 @@ describe('the rows of the event log', () => {
         [id],
       )
     }
-    const store = createSegmentStore(database.kysely)
+    const store = createSegmentStore(database)
     const turn = (sid: number, turn_id: string) => ({ sid, session_id: 'x', handle: 'owner', turn_id })
     const TURNS = 1500
     await store.transaction(async (tx) => {

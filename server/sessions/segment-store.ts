@@ -1,5 +1,5 @@
 import { CompiledQuery, type Transaction } from 'kysely'
-import type { Db } from '../db/open.ts'
+import type { Database } from '../db/open.ts'
 import { coalesce, expand, firstOffset, sliceAfter, type StoredEvent } from './event-codec.ts'
 import type { Filter, TurnRef } from './entries.ts'
 
@@ -11,7 +11,7 @@ export type SegmentTables = {
 
 type Tx = Transaction<SegmentTables>
 
-/** Events of one turn that become one row. */
+/** Events of one turn that become one row; adjacent deltas are joined there. */
 export type Segment = { turn: TurnRef; events: StoredEvent[] }
 
 /** Rows of one statement: few enough that it runs in a millisecond. */
@@ -28,8 +28,8 @@ const OVERLAP = 4096
 const EPOCHS = 100
 
 /** The rows of the event log. */
-export function createSegmentStore(database: Db) {
-  const db = database.withTables<SegmentTables>()
+export function createSegmentStore({ kysely, batch }: Pick<Database, 'kysely' | 'batch'>) {
+  const db = kysely.withTables<SegmentTables>()
 
   function rows(filter: Filter) {
     const query = db.selectFrom('turn_segments as g').innerJoin('sessions as s', 's.sid', 'g.sid')
@@ -106,16 +106,12 @@ export function createSegmentStore(database: Db) {
      * meanwhile is left out, for it must not keep the others from being written.
      */
     async insert(tx: Tx, segments: Segment[]): Promise<void> {
-      for (let from = 0; from < segments.length; from += TOGETHER) {
-        const rows = segments.slice(from, from + TOGETHER).map(({ turn, events }) => [
-          events.at(-1)!.o,
-          firstOffset(events[0]!),
-          turn.sid,
-          turn.turn_id,
-          JSON.stringify(events),
-        ])
-        await tx.executeQuery(CompiledQuery.raw(INSERT, [JSON.stringify(rows)]))
-      }
+      for (const rows of inserts(segments)) await tx.executeQuery(CompiledQuery.raw(INSERT, [rows]))
+    },
+
+    /** The same in a commit of its own that nobody waits for the disk with; `segments` is asked once it has begun. */
+    async note(segments: () => Segment[]): Promise<void> {
+      await batch(() => inserts(segments()).map((rows) => ({ sql: INSERT, parameters: [rows] })), { sync: false })
     },
 
     /** What is stored of a turn, before it is written anew as a whole. */
@@ -151,4 +147,20 @@ export function createSegmentStore(database: Db) {
       return out.filter(({ event }, i) => i === 0 || event.o !== out[i - 1]!.event.o)
     },
   }
+}
+
+/** The rows of segments, as `INSERT` takes them. */
+function inserts(segments: Segment[]): string[] {
+  const all: string[] = []
+  for (let from = 0; from < segments.length; from += TOGETHER) {
+    const rows = segments.slice(from, from + TOGETHER).map(({ turn, events }) => [
+      events.at(-1)!.o,
+      firstOffset(events[0]!),
+      turn.sid,
+      turn.turn_id,
+      JSON.stringify(coalesce(events)),
+    ])
+    all.push(JSON.stringify(rows))
+  }
+  return all
 }
