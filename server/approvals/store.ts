@@ -1,4 +1,4 @@
-import type { Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import type { Db } from '../db/open.ts'
 import type { Approval, ApprovalPattern } from '../../shared/approvals.ts'
 import type { TurnRef } from '../sessions/event-log.ts'
@@ -47,30 +47,31 @@ export type Settled = {
   at: number
 }
 
+/** Written out, for with a parameter SQLite can't tell that the index of pending ones covers it. */
+const isPending = sql<boolean>`a.state = 'pending'`
+
 /** Questions and their answers; the only SQL about them. */
 export function createApprovalStore(database: Db) {
   const db = database.withTables<ApprovalTables>()
   const rows = () =>
-    db.selectFrom('approvals as a').innerJoin('sessions as s', 's.sid', 'a.sid').leftJoin(
-      'turns as t',
-      't.id',
-      'a.turn_id',
-    ).selectAll('a').select([
-      's.id as session_id',
-      's.title as session_title',
-      's.origin',
-      's.handle',
-      't.caller',
-    ])
+    // A cross join, for SQLite keeps its order: otherwise it begins with all sessions of a handle.
+    db.selectFrom('approvals as a').crossJoin('sessions as s').whereRef('s.sid', '=', 'a.sid')
+      .leftJoin('turns as t', 't.id', 'a.turn_id').selectAll('a').select([
+        's.id as session_id',
+        's.title as session_title',
+        's.origin',
+        's.handle',
+        't.caller',
+      ])
 
   return {
     get: (id: string): Promise<ApprovalRow | undefined> => rows().where('a.id', '=', id).executeTakeFirst(),
     ofTurn: (turnId: string): Promise<ApprovalRow[]> =>
       rows().where('a.turn_id', '=', turnId).orderBy('a.id').execute(),
     pendingOf: (sid: number): Promise<ApprovalRow[]> =>
-      rows().where('a.sid', '=', sid).where('a.state', '=', 'pending').orderBy('a.id').execute(),
+      rows().where('a.sid', '=', sid).where(isPending).orderBy('a.id').execute(),
     overdue: (now: number): Promise<ApprovalRow[]> =>
-      rows().where('a.state', '=', 'pending').where('a.expires_at', '<=', now).limit(100).execute(),
+      rows().where(isPending).where('a.expires_at', '<=', now).limit(100).execute(),
     /** Newest first. */
     list(handle: string, of: {
       state: Approval['state'] | 'answered' | 'all'
@@ -81,6 +82,7 @@ export function createApprovalStore(database: Db) {
     }): Promise<ApprovalRow[]> {
       let query = rows().where('s.handle', '=', handle).orderBy('a.id', 'desc').limit(of.limit)
       if (of.state === 'answered') query = query.where('a.state', '!=', 'pending')
+      else if (of.state === 'pending') query = query.where(isPending)
       else if (of.state !== 'all') query = query.where('a.state', '=', of.state)
       if (of.tool !== undefined) query = query.where('a.tool', '=', of.tool)
       if (of.session_id !== undefined) query = query.where('s.id', '=', of.session_id)

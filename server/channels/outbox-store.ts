@@ -88,11 +88,7 @@ export function createOutboxStore(database: Db, now: () => number) {
         ),
       ),
     chatsWaiting: async (channel?: string): Promise<{ channel: string; chat_id: string }[]> => {
-      let query = db.selectFrom('channel_outbox').select(['channel', 'chat_id']).distinct().where(
-        'state',
-        '=',
-        'waiting',
-      )
+      let query = db.selectFrom('channel_outbox').select(['channel', 'chat_id']).distinct().where(isWaiting)
       if (channel !== undefined) query = query.where('channel', '=', channel)
       return await query.execute()
     },
@@ -136,7 +132,7 @@ export function createOutboxStore(database: Db, now: () => number) {
 
     /** Messages with buttons that can be pressed, by the beginning of their key. */
     openButtons: async (prefix: string): Promise<OutRow[]> =>
-      (await rows().where('buttons_open', '=', 1).where('key', 'like', `${prefix}%`).execute()).map(toOut),
+      (await rows().where(hasOpenButtons).where('key', 'like', `${prefix}%`).execute()).map(toOut),
 
     /** Newest first; one more than the page holds, where there are more. */
     list: async ({ state, channel, q, limit, cursor }: OutboxQuery): Promise<OutRow[]> => {
@@ -157,6 +153,10 @@ export function createOutboxStore(database: Db, now: () => number) {
         .where('state', 'in', ['sent', 'discarded']).execute(),
   }
 }
+
+/** Written out, for with parameters SQLite can't tell that the indexes of the few that wait or can be pressed cover it. */
+const isWaiting = sql<boolean>`state = 'waiting'`
+const hasOpenButtons = sql<boolean>`buttons_open = 1`
 
 const TEXT = sql`json_extract(body, '$.text')`
 const FILENAME = sql`json_extract(body, '$.attachment.filename')`

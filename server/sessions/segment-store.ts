@@ -32,7 +32,8 @@ export function createSegmentStore({ kysely, batch }: Pick<Database, 'kysely' | 
   const db = kysely.withTables<SegmentTables>()
 
   function rows(filter: Filter) {
-    const query = db.selectFrom('turn_segments as g').innerJoin('sessions as s', 's.sid', 'g.sid')
+    // A cross join, for SQLite keeps its order: otherwise it begins with all sessions of the handle, and sorts.
+    const query = db.selectFrom('turn_segments as g').crossJoin('sessions as s').whereRef('s.sid', '=', 'g.sid')
       .select(['g.last_offset', 'g.first_offset', 'g.turn_id', 'g.events', 's.sid', 's.id', 's.handle'])
       .orderBy('g.last_offset')
     const own = filter.sid === undefined

@@ -279,14 +279,15 @@ export function createSessionStore(database: Db) {
         at: call.at,
       }).execute(),
 
-    /** Totals of a handle's model calls since a moment (epoch milliseconds). */
+    /** Totals of a handle's model calls since a moment (epoch ms). `cross` keeps the order: from the newest calls to theirs. */
     async spentSince(handle: string, since: number) {
       const { rows } = await sql<
         { calls: number; input_tokens: number; output_tokens: number; cost_usd: number | null }
       >`
         select count(*) as calls, coalesce(sum(c.input_tokens), 0) as input_tokens,
           coalesce(sum(c.output_tokens), 0) as output_tokens, sum(c.cost_usd) as cost_usd
-        from sessions s join model_calls c on c.sid = s.sid where s.handle = ${handle} and c.at >= ${since}`.execute(db)
+        from model_calls c cross join sessions s on s.sid = c.sid where s.handle = ${handle} and c.at >= ${since}`
+        .execute(db)
       return rows[0]!
     },
 
