@@ -733,6 +733,26 @@ describe('a key that may only talk', () => {
       assert.equal((await app.request(path, { token })).status, 403, path)
     }
   })
+
+  it('hears on the stream of its conversations, and not what else changes', async () => {
+    const app = await open({ model: scripted(['Hello', 'Hello']) })
+    const { secret } = await app.json<{ secret: string }>('/api/keys', { json: { name: 'bot', scopes: ['chat'] } })
+    const heard = async (token: string): Promise<string[]> => {
+      const stream = await app.request('/api/stream', { token, signal: AbortSignal.timeout(30_000) })
+      const changed = new Set<string>()
+      for await (const { event, data } of framesOf(stream)) {
+        if (event === 'resource') changed.add((JSON.parse(data!) as { resource: string }).resource)
+        if (event === 'hello') {
+          await app.json('/api/config/name', { method: 'PATCH', json: `Name for ${token.length}` })
+          await app.ask('k', 'hi')
+        }
+        if (data?.includes('turn_finished')) break
+      }
+      return [...changed].sort()
+    }
+    assert.deepEqual(await heard(secret), ['session'])
+    assert.deepEqual(await heard(OWNER_TOKEN), ['config', 'session'])
+  })
 })
 
 describe('what a turn used', () => {

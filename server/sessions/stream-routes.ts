@@ -36,7 +36,7 @@ export const streamRoutes = (deps: Deps) =>
       summary: 'Everything that happens, in one stream',
       description:
         'Topics, separated by commas: `sessions` (turn events of all sessions), `session:<id>`, `resources`, `system`, ' +
-        '`plugin:<name>`. Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: plugin`, ' +
+        '`plugin:<name>`. Without the scope read, `resources` tells of conversations only; `system` needs admin. Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: plugin`, ' +
         '`event: reset`.',
       scope: 'converse',
       query: v.object({
@@ -87,7 +87,8 @@ async function* follow(
   }
   const unsubscribe = bus.subscribe((event) => {
     if (!topics.resources || event.type !== 'resource') return
-    if (event.handle === undefined || event.handle === caller.handle) push(resourceFrame(event))
+    // What is everybody's is named by its path or section: nothing for a key that may only talk.
+    if (event.handle === undefined ? can(caller, 'read') : event.handle === caller.handle) push(resourceFrame(event))
   })
   const unfollow = [...topics.plugins].map((name) =>
     plugins.follow(caller, name, (news) => push(encodeFrame({ event: 'plugin', data: JSON.stringify(news) })))
