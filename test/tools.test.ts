@@ -532,6 +532,30 @@ describe('memory', () => {
     await app.json('/api/sessions/g/messages', { json: { text: 'what do you know' }, headers })
     assert.deepEqual(results(model.requests.at(-1)!), ['{"memories":[]}'])
   })
+
+  it('of one handle is not that of another whose name is nearly the same', async () => {
+    const model = scripted([
+      [toolCall('memory.remember', { text: 'The door code is 1234.' })],
+      'Noted.',
+      [toolCall('memory.recall')],
+      'Nothing.',
+    ])
+    const app = await open({ model })
+    const as = async (handle: string) => {
+      const { secret } = await app.json<{ secret: string }>('/api/keys', {
+        json: { name: handle, scopes: ['read', 'chat'], handle },
+      })
+      return { token: secret, headers: { prefer: 'wait=20' } }
+    }
+    const ann = await as('ann.lee')
+    await app.json('/api/sessions/a/messages', { json: { text: 'remember' }, ...ann })
+    const { approvals: [question] } = await app.json<{ approvals: { id: string }[] }>('/api/approvals', ann)
+    await app.json(`/api/approvals/${question!.id}`, { json: { decision: 'allow_once' }, ...ann })
+    for (let tries = 0; model.requests.length < 2 && tries < 600; tries++) await sleep(50)
+    assert.ok(existsSync(join(app.home, 'vault', 'memory', 'of ann.lee', 'General.md')))
+    await app.json('/api/sessions/b/messages', { json: { text: 'what do you know' }, ...await as('ann_lee') })
+    assert.deepEqual(results(model.requests.at(-1)!), ['{"memories":[]}'])
+  })
 })
 
 describe('delegate', () => {

@@ -18,7 +18,8 @@ export type Memories = ReturnType<typeof createMemories>
 /** What the agent keeps in mind between conversations: one line each, in notes that its owner can read and edit. */
 export function createMemories({ vault, now = () => new Date() }: { vault: Vault; now?: () => Date }) {
   const folderOf = ({ handle }: Caller): string =>
-    handle === 'owner' ? FOLDER : `${FOLDER}/of ${handle.replace(/[^\p{L}\p{N} _-]/gu, '_').slice(0, 80)}`
+    // A handle is a name for a folder as it is, but for a dot at its end. Two must never come to one folder.
+    handle === 'owner' ? FOLDER : `${FOLDER}/of ${handle.replace(/\.$/, '%2e')}`
 
   const pathOf = (caller: Caller, topic: string): string => {
     const name = topic.replace(/[\p{Cc}<>:"|?*\\/#^[\]]+/gu, ' ').replace(/\s+/g, ' ').replace(/^[. ]+|[. ]+$/g, '')
