@@ -143,15 +143,31 @@ export function createOAuth(deps: {
       return result === 'AUTHORIZED' || !flow.url ? undefined : { url: flow.url, flow }
     },
 
-    /** Ends a sign-in with the code that came back. */
-    async finish(flow: Flow, code: string): Promise<void> {
+    /** Ends a sign-in with the code that came back; `iss` is who sent it, where it was said. */
+    async finish(flow: Flow, { code, iss }: { code: string; iss?: string | undefined }): Promise<void> {
       const { auth } = await sdk()
+      const { discovery } = store.load()
+      if (iss !== undefined && discovery && !isIssuer(iss, discovery)) {
+        throw new Error(`the answer came from ${iss}, not from where it was begun`)
+      }
       await auth(providerOf(deps.identity(), flow), { serverUrl, authorizationCode: code, fetchFn: fetch })
     },
   }
 }
 
 export type OAuth = ReturnType<typeof createOAuth>
+
+/**
+ * Whether a code that `iss` gave may go to the token address that was discovered (RFC 9207). A server could name the
+ * sign-in page of another, to be handed that one's code; what it says of its own issuer counts only for its own host.
+ */
+function isIssuer(iss: string, { authorizationServerUrl, authorizationServerMetadata }: OAuthDiscoveryState): boolean {
+  const plain = (url: string): string => (URL.parse(url)?.href ?? url).replace(/\/$/, '')
+  if (plain(iss) === plain(authorizationServerUrl)) return true
+  const { issuer, token_endpoint } = authorizationServerMetadata ?? {}
+  return issuer !== undefined && plain(iss) === plain(issuer) &&
+    URL.parse(iss)?.origin === URL.parse(token_endpoint ?? '')?.origin
+}
 
 /** What one sign-in needs until the browser is back. */
 export type Flow = { state: string; verifier?: string; url?: URL }

@@ -8,7 +8,7 @@ import type { McpClients } from './service.ts'
 import { CALLBACK_PATH, CLIENT_PATH, identityOf } from './sign-in.ts'
 
 const text = v.optional(v.pipe(v.string(), v.maxLength(4096)))
-const CallbackQuery = v.object({ state: text, code: text, error: text, error_description: text })
+const CallbackQuery = v.object({ state: text, code: text, error: text, error_description: text, iss: text })
 
 /**
  * The way back from a sign-in. A browser that comes from another site brings no session of ours, so it is the state,
@@ -27,9 +27,9 @@ export const mcpPublicRoutes = (mcp: McpClients, origin: (request: Request) => s
         returns: 'A page that says how it went',
       }),
       async (c) => {
-        const { state, code, error, error_description } = c.req.valid('query')
+        const { state, code, error, error_description, iss } = c.req.valid('query')
         try {
-          const name = await mcp.signIn.finish({ state: state ?? '', code, error: error_description ?? error })
+          const name = await mcp.signIn.finish({ state: state ?? '', code, error: error_description ?? error, iss })
           return c.html(page('Signed in', `You are signed in at ${name}. You may close this page.`), 200, HEADERS)
         } catch (failure) {
           if (!(failure instanceof AppError)) throw failure

@@ -239,7 +239,11 @@ export const mcpRoutes = (mcp: McpClients, origin: (request: Request) => string)
         const state = mcp.signIn.stateOf(name)
         const params = URL.parse(code)?.searchParams
         if (params?.has('state') && params.get('state') !== state) throw invalid('code', 'belongs to another sign-in')
-        await mcp.signIn.finish({ state, code: params ? params.get('code') ?? undefined : code.trim() })
+        await mcp.signIn.finish(
+          params
+            ? { state, code: params.get('code') ?? undefined, iss: params.get('iss') ?? undefined }
+            : { state, code: code.trim() },
+        )
         return c.json({ ok: true, mcp: mcp.get(name) })
       },
     )

@@ -91,7 +91,9 @@ export function createSignIn(
     },
 
     /** Ends the sign-in that `state` belongs to, once. Returns the name of the server. */
-    async finish(answer: { state: string; code?: string | undefined; error?: string | undefined }): Promise<string> {
+    async finish(
+      answer: { state: string; code?: string | undefined; error?: string | undefined; iss?: string | undefined },
+    ): Promise<string> {
       const found = pending.get(answer.state)
       pending.delete(answer.state)
       if (!found || found.until < now()) {
@@ -100,7 +102,7 @@ export function createSignIn(
       if (!answer.code) {
         throw new AppError('bad_request', `The sign-in was refused: ${(answer.error ?? 'no code').slice(0, 200)}`)
       }
-      await found.oauth.finish(found.flow, answer.code).catch((error: Error) => {
+      await found.oauth.finish(found.flow, { code: answer.code, iss: answer.iss }).catch((error: Error) => {
         throw new AppError('bad_gateway', `The sign-in of ${found.name} failed: ${error.message.slice(0, 500)}`, {
           cause: error,
         })

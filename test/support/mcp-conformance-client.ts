@@ -38,7 +38,8 @@ async function signedIn<T>(work: () => Promise<T>): Promise<T> {
       if (!begun) continue
       const response = await fetch(begun.url, { redirect: 'manual' })
       const back = new URL(response.headers.get('location')!)
-      await oauth.finish(begun.flow, back.searchParams.get('code')!)
+      const iss = back.searchParams.get('iss') ?? undefined
+      await oauth.finish(begun.flow, { code: back.searchParams.get('code')!, iss })
     }
   }
 }

@@ -9,7 +9,7 @@ export async function mcpOverHttp(options: { signIn?: boolean } = {}) {
   const tokens = new Set<string>()
   const refreshTokens = new Set<string>()
   const codes = new Map<string, { challenge: string; redirect: string; resource: string }>()
-  const seen = { refreshes: 0, reused: 0, registrations: 0, calls: 0, resources: [] as string[] }
+  const seen = { refreshes: 0, reused: 0, registrations: 0, exchanges: 0, calls: 0, resources: [] as string[] }
   let base = ''
 
   const issue = () => {
@@ -79,6 +79,7 @@ export async function mcpOverHttp(options: { signIn?: boolean } = {}) {
         seen.reused++
         return refused
       }
+      seen.exchanges++
       const code = codes.get(form.get('code') ?? '')
       codes.delete(form.get('code') ?? '')
       const verified = createHash('sha256').update(form.get('code_verifier') ?? '').digest('base64url')
