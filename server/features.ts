@@ -49,7 +49,7 @@ import { mathTool } from './tools/math.ts'
 import { createToolPage } from './tools/page.ts'
 import { createToolRules } from './tools/rule-service.ts'
 import { createRuleStore } from './tools/rule-store.ts'
-import { createTools } from './tools/service.ts'
+import { createTools, wireNameOf } from './tools/service.ts'
 import { timeTool } from './tools/time.ts'
 import { createUploads } from './uploads/service.ts'
 import { createVault } from './vault/service.ts'
@@ -166,6 +166,12 @@ export async function createFeatures(deps: Deps) {
     outbound,
     variables: config.variables,
     settings: () => settings().mcp_client,
+    isTaken: (name) =>
+      tools.isOurs(name) ||
+      [...workspace.offered(), ...workspace.off().map(({ tool }) => tool)].some((tool) =>
+        wireNameOf(tool.name) === name
+      ),
+    onGone: (names) => toolRules.revoke(names),
     keepFile: async (caller, file) => (await uploads.save(caller, file).catch(() => undefined))?.path,
     audit: auth.audit.record,
     now,

@@ -8,6 +8,7 @@ import type { ModelRequest } from '../server/models/provider.ts'
 import { scripted, toolCall } from '../server/models/providers/scripted.ts'
 import type { Approval } from '../shared/approvals.ts'
 import type { Mcp, McpImport, McpQuestion, McpTool } from '../shared/mcp.ts'
+import type { ToolRules } from '../shared/tools.ts'
 import { mcpOverHttp } from './support/mcp-http.ts'
 import { everythingOver, isAlive, programs, until } from './support/mcp-programs.ts'
 import { type TestApp, testApp } from './support/app.ts'
@@ -208,6 +209,36 @@ describe('configured servers', () => {
     assert.match(second!, /no tool called slow_act any more/)
   })
 
+  it('take what was allowed of their tools with them: another server of the same name is asked about', async () => {
+    const model = scripted([[toolCall('slow_act')], 'one', [toolCall('slow_act')], 'two'])
+    const app = await open({ model })
+    await add(app, { name: 'slow', ...programs.hostile('plain') })
+    await until(async () => (await get(app, 'slow')).server ?? undefined)
+    await app.json('/api/sessions/a/messages', { json: { text: 'go' } })
+    const [asked] = (await app.events('a', 0, ({ type }) => type === 'approval')).slice(-1)
+    const { approval_id } = asked as { approval_id: string }
+    await app.json(`/api/approvals/${approval_id}`, { json: { decision: 'allow_always', pattern: 'tool' } })
+    await app.events('a', 0, ({ type }) => type === 'turn_finished')
+    await app.json('/api/mcps/slow', { method: 'DELETE' })
+    assert.deepEqual((await app.json<ToolRules>('/api/tool-rules')).grants, [])
+    await add(app, { name: 'slow', ...programs.hostile('plain') })
+    await until(async () => (await get(app, 'slow')).server ?? undefined)
+    await app.json('/api/sessions/b/messages', { json: { text: 'go' } })
+    const events = await app.events('b', 0, ({ type }) => type === 'approval' || type === 'turn_finished')
+    assert.equal(events.at(-1)!.type, 'approval')
+  })
+
+  it('whose tools would be called like ours, or like those of an earlier server, get names of their own', async () => {
+    const app = await open({ model: scripted(['hi']) })
+    const tools = { web: 'fetch', files: 'read', a_b: 'act', a: 'b_act' }
+    for (const [name, tool] of Object.entries(tools)) {
+      await add(app, { name, ...programs.hostile(`named:${tool}`) })
+      await until(async () => (await get(app, name)).server ?? undefined)
+    }
+    const names = (await toolsOf(app)).map(({ name }) => name.replace(/_[0-9a-f]{6}$/, '_#'))
+    assert.deepEqual(names, ['web_fetch_#', 'files_read_#', 'a_b_act', 'a_b_act_#'])
+  })
+
   it('stop their call when the turn is interrupted', async () => {
     const app = await open({ model: scripted([[toolCall('hang_act')], 'never']) })
     await add(app, { name: 'hang', ...programs.hostile('hangs') })
@@ -404,6 +435,29 @@ describe('servers over HTTP', () => {
     assert.deepEqual([server.seen.refreshes, server.seen.reused], [1, 0])
     assert.ok(!server.isToken(await readFile(join(app.home, 'gatehouse.db'), 'latin1')))
     assert.equal((await app.json<{ mcp: Mcp }>('/api/mcps/web/oauth', { method: 'DELETE' })).mcp.oauth_connected, false)
+  })
+
+  it('that send the person to the sign-in page of another do not get the code that this one gives', async () => {
+    const server = await web({ signIn: true })
+    const app = await open({ flags: allow })
+    await add(app, { name: 'web', url: `${server.base}/mcp` })
+    const come = async (iss: string) => {
+      const { url } = await app.json<{ url: string }>('/api/mcps/web/oauth/start', { method: 'POST' })
+      const back = new URL((await fetch(url, { redirect: 'manual' })).headers.get('location')!)
+      back.searchParams.set('iss', iss)
+      return back
+    }
+    const mixed = await come('https://honest.example')
+    const refused = await app.request(mixed.pathname + mixed.search, { token: null })
+    assert.equal(refused.status, 502)
+    assert.match(await refused.text(), /came from https:\/\/honest\.example/)
+    await app.json('/api/mcps/web/oauth/finish', {
+      json: { code: (await come('https://honest.example')).href },
+      status: 502,
+    })
+    assert.equal(server.seen.exchanges, 0)
+    await app.json('/api/mcps/web/oauth/finish', { json: { code: (await come(`${server.base}/`)).href } })
+    assert.equal((await ready(app, 'web')).oauth_connected, true)
   })
 
   it('can be signed in to where the browser does not reach us: the address that it ended at is pasted', async () => {

@@ -25,6 +25,10 @@ export type McpDeps = {
   settings: () => McpClientSettings
   /** Keeps a file of a result for the caller. */
   keepFile: (caller: ToolContext['caller'], file: { name: string; bytes: Uint8Array }) => Promise<string | undefined>
+  /** Whether a tool that is no MCP server's has this name in the list for models. */
+  isTaken: (name: string) => boolean
+  /** Hears of names that stand for no tool any more, or for another one. */
+  onGone: (tools: string[]) => Promise<void>
   audit: (
     entry: { caller: Caller; action: string; target: string; detail: Record<string, unknown> },
   ) => Promise<void> | void

@@ -78,20 +78,32 @@ function definitionOf(tool: ListedTool): McpDefinition | undefined {
   return {
     title: clean(tool.title ?? String(tool.annotations?.title ?? '')).slice(0, MAX_TITLE) || null,
     description: description.length > MAX_DESCRIPTION ? `${description.slice(0, MAX_DESCRIPTION)}…` : description,
-    input_schema: schema,
+    input_schema: cleaned(schema) as Record<string, unknown>,
     annotations: Object.fromEntries(
       Object.entries(tool.annotations ?? {}).filter(([, value]) => typeof value === 'boolean'),
     ),
   }
 }
 
-/** Without characters that hide text from people while a model still reads it. */
+/**
+ * Without characters that hide text from people while a model still reads it: all that are drawn as nothing, but for
+ * the one that makes an emoji coloured.
+ */
 export const clean = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
-  text.replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu,
-    '',
+  text.replace(/(?!\ufe0f)[\p{Default_Ignorable_Code_Point}\u0000-\u0008\u000b-\u001f\u007f\u2066-\u2069]/gu, '')
+
+/** A schema whose words for the model are clean; names and values, which a call needs as they are, stay. */
+function cleaned(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(cleaned)
+  if (typeof schema !== 'object' || schema === null) return schema
+  return Object.fromEntries(
+    Object.entries(schema).map(([key, value]) => [
+      key,
+      typeof value === 'string' && /^(description|title|\$comment)$/.test(key) ? clean(value) : cleaned(value),
+    ]),
   )
+}
 
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`

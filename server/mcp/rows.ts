@@ -1,6 +1,7 @@
 import type { Mcp, McpPrompt, McpTool } from '../../shared/mcp.ts'
 import { notFound } from '../errors.ts'
 import type { Tool } from '../tools/tool.ts'
+import type { McpDeps } from './deps.ts'
 import type { LiveState } from './pool.ts'
 import { isChanged } from './pinning.ts'
 import type { McpSpec } from './spec.ts'
@@ -11,16 +12,17 @@ import { inputsOf } from './variables.ts'
 export type Rows = Awaited<ReturnType<typeof createRows>>
 
 /** Servers and tools in memory, so that the list of tools costs no query and starts no server. */
-export async function createRows(deps: {
-  store: McpStore
-  secrets: { open(sealed: string): string }
-  call: CallMcp
-}) {
+export async function createRows(
+  deps: {
+    store: McpStore
+    call: CallMcp
+  } & Pick<McpDeps, 'secrets' | 'isTaken' | 'onGone'>,
+) {
   const { store } = deps
   let servers = await store.servers()
   let tools = await store.tools()
   let built: { tools: Tool[]; shown: McpTool[] } | undefined
-  const build = () => built ??= toolsOf(servers, tools, deps.call)
+  const build = () => built ??= toolsOf(servers, tools, deps)
 
   const find = (name: string): StoredMcp | undefined => servers.find((server) => server.name === name)
 
@@ -44,10 +46,16 @@ export async function createRows(deps: {
 
     /** Reads again what was written. */
     async refresh(): Promise<void> {
+      const before = build().shown
       const [freshServers, freshTools] = await Promise.all([store.servers(), store.tools()])
       servers = freshServers
       tools = freshTools
       built = undefined
+      const now = new Map(build().shown.map((tool) => [tool.name, tool]))
+      const isGone = ({ name, server, tool }: McpTool): boolean =>
+        now.get(name)?.server !== server || now.get(name)?.tool !== tool
+      const gone = before.filter(isGone).map(({ name }) => name)
+      if (gone.length > 0) await deps.onGone(gone)
     },
 
     toMcp(row: StoredMcp, live: LiveState): Mcp {

@@ -29,7 +29,7 @@ export async function createMcpClients(deps: McpDeps & { kysely: Db }) {
   const signIn = createSignIn({ ...deps, store, rows, connected })
   const running = createRunning({ ...deps, store, rows, oauthFetch: signIn.fetchOf, questions, sampling })
   const { pool, learnSoon } = running
-  loaded.rows = await createRows({ store, secrets: deps.secrets, call: running.call })
+  loaded.rows = await createRows({ ...deps, store, call: running.call })
   const servers = createServerVerbs({ ...deps, store, rows: rows(), pool, learnSoon, forgetOAuth: signIn.forget })
   const marketplace = createMarketplace(deps)
   await running.endOrphans()

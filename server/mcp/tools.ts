@@ -10,18 +10,22 @@ const MAX_NAME = 64
 /** Runs a call on the server that the tool belongs to. */
 export type CallMcp = (tool: StoredMcpTool, args: Record<string, unknown>, context: ToolContext) => Promise<ToolOutput>
 
-/** Enabled servers' tools as a model gets them; names that collide or are too long carry a few characters of a hash. */
+/**
+ * Enabled servers' tools as a model gets them; names that collide, with ours too, or are too long carry a few
+ * characters of a hash. The server that was there first keeps the plain name.
+ */
 export function toolsOf(
   servers: StoredMcp[],
   known: StoredMcpTool[],
-  call: CallMcp,
+  { call, isTaken }: { call: CallMcp; isTaken: (name: string) => boolean },
 ): { tools: Tool[]; shown: McpTool[] } {
   const taken = new Set<string>()
   const tools: Tool[] = []
   const shown: McpTool[] = []
   for (const server of servers) {
     for (const tool of known.filter((candidate) => candidate.server === server.name)) {
-      const name = nameOf(server.name, tool.name, taken)
+      const name = nameOf(server.name, tool.name, (plain) => taken.has(plain) || isTaken(plain))
+      taken.add(name)
       const effect = effectOf(tool, server.settings.trust_hints)
       const changed = isChanged(tool)
       // What the owner accepted is what the model reads, until he accepts the change.
@@ -75,11 +79,9 @@ function changeOf(server: string, tool: StoredMcpTool): string {
   return `${what} It now says: "${now}". Accept it on the page of the server to be asked no more than usual.`
 }
 
-function nameOf(server: string, tool: string, taken: Set<string>): string {
+function nameOf(server: string, tool: string, isTaken: (name: string) => boolean): string {
   const plain = `${server}_${tool}`.replace(/[^A-Za-z0-9]/g, '_')
   const hash = createHash('sha256').update(`${server}\0${tool}`).digest('hex').slice(0, 6)
-  const fits = plain.length <= MAX_NAME && !taken.has(plain)
-  const name = fits ? plain : `${plain.slice(0, MAX_NAME - 7)}_${hash}`
-  taken.add(name)
-  return name
+  const fits = plain.length <= MAX_NAME && !isTaken(plain)
+  return fits ? plain : `${plain.slice(0, MAX_NAME - 7)}_${hash}`
 }

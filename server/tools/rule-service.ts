@@ -7,7 +7,7 @@ import type { Bus } from '../bus/bus.ts'
 import { invalid, notFound } from '../errors.ts'
 import { demandMatch, etagOf } from '../http/etag.ts'
 import { condition } from './cel.ts'
-import { briefly, type GateDeps, subjectOf } from './gate.ts'
+import { briefly, subjectOf } from './gate.ts'
 import type { ToolHistory } from './history.ts'
 import type { RuleRow, RuleStore } from './rule-store.ts'
 import { type Rule, ruleOn } from './rules.ts'
@@ -28,11 +28,17 @@ export function createToolRules(deps: {
   history: ToolHistory
   tools: Tools
   bus: Bus
-  audit: GateDeps['audit']
+  audit(entry: {
+    caller?: Caller
+    system?: string
+    action: string
+    target: string
+    detail: Record<string, unknown>
+  }): Promise<void>
   now: () => number
 }) {
   const { store, history, tools, bus, audit, now } = deps
-  const changed = ({ handle }: Caller) =>
+  const changed = ({ handle }: Pick<Caller, 'handle'>) =>
     bus.publish({ type: 'resource', resource: 'tool_rule', action: 'changed', handle })
 
   async function list(caller: Caller): Promise<{ value: ToolRules; etag: string }> {
@@ -89,6 +95,16 @@ export function createToolRules(deps: {
         detail: { rule: summaryOf(row), ...args },
       })
       changed(caller)
+    },
+
+    /** Takes back what was allowed of tools that are gone: what comes under their names later is something else. */
+    async revoke(tools: readonly string[]): Promise<void> {
+      const rows = await store.revoke(tools)
+      for (const { id, handle, tool } of rows) {
+        const detail = { tool, reason: 'the tool is gone' }
+        await audit({ system: handle, action: 'tool_grant.revoked', target: id, detail })
+      }
+      for (const handle of new Set(rows.map((row) => row.handle))) changed({ handle })
     },
 
     /** What the rules would have decided about the calls in the log, beside what those in force decide. */

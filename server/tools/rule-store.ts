@@ -66,6 +66,10 @@ export function createRuleStore(database: Db) {
     remove: (handle: string, id: string) =>
       db.deleteFrom('tool_rules').where('handle', '=', handle).where('id', '=', id).returningAll().executeTakeFirst(),
 
+    /** Takes back what was allowed of these tools, whoever allowed it. */
+    revoke: (tools: readonly string[]) =>
+      db.deleteFrom('tool_rules').where('kind', '=', 'grant').where('tool', 'in', tools).returningAll().execute(),
+
     /** A standing yes, in the transaction of the answer that gave it. */
     async grant(transaction: object, grant: NewGrant): Promise<void> {
       const row = {

@@ -57,6 +57,8 @@ export function createTools(initial: Tool[], settings: {
 
   return {
     add,
+    /** Whether one of ours, which do not come and go, has this name in the list for models. */
+    isOurs: (wire: string): boolean => byWireName.has(wire),
     /**
      * A feature whose tools change while the server runs; asked each time the list is read, so it must be quick.
      * Tools of our own are `core`: they are offered first when there are too many to describe.

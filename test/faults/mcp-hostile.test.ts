@@ -106,6 +106,7 @@ describe('an MCP server that', () => {
     assert.equal(tool!.effect, 'write')
     assert.deepEqual(tool!.annotations, { readOnlyHint: true })
     assert.doesNotMatch(tool!.description, /[\u200b\u{e0041}]/u)
+    assert.deepEqual(tool!.input_schema.properties, { a: { type: 'string', description: 'Plain \u2744\ufe0f' } })
     await app.json('/api/sessions/s/messages', { json: { text: 'go' } })
     const events = await app.events('s', 0, ({ type }) => type === 'approval')
     assert.ok(!events.some(({ type }) => type === 'tool_result'))
