@@ -6,7 +6,8 @@ import process from 'node:process'
 import { after, before, describe, it } from 'node:test'
 import type { Plugin } from '../shared/plugins.ts'
 import { OWNER_TOKEN, type TestApp, testApp } from './support/app.ts'
-import { runCli } from './support/cli.ts'
+import { runCli, startCli } from './support/cli.ts'
+import { startServer } from './support/process.ts'
 import { homeWith, QUICK, until, writePlugin } from './support/plugins/hosted.ts'
 
 describe('gatehouse plugins', { timeout: 120_000 }, () => {
@@ -43,9 +44,30 @@ describe('gatehouse plugins', { timeout: 120_000 }, () => {
     assert.match((await gatehouse(['restart', 'capable'])).stdout, /capable: /)
     assert.equal((await gatehouse(['reload'])).code, 0)
     assert.match((await gatehouse(['disable', 'capable'])).stdout, /capable: off/)
-    assert.equal((await gatehouse(['uninstall', 'capable'])).stdout, 'Removed\n')
+    const unsure = await gatehouse(['uninstall', 'capable'])
+    assert.deepEqual([unsure.code, unsure.stdout], [1, ''])
+    assert.match(unsure.stderr, /Nothing was removed\. .*: gatehouse plugins uninstall capable --yes/)
+    assert.equal((await gatehouse(['uninstall', 'capable', '--yes'])).stdout, 'Removed\n')
     const { plugins } = JSON.parse((await gatehouse(['list', '--json'])).stdout) as { plugins: Plugin[] }
     assert.ok(!plugins.some(({ name }) => name === 'capable'))
+  })
+
+  it('follows a log also when the server is started anew', async () => {
+    const home = await homeWith({ plugins: { ...QUICK, paths: ['mine'] } })
+    await writePlugin(join(home, 'mine'))
+    let server = await startServer({ home })
+    const following = startCli(['plugins', 'logs', 'capable', '--follow'], { home })
+    try {
+      await following.says('my token is')
+      await server.stop()
+      server = await startServer({ home })
+      await until(() => following.stdout().split('my token is').length === 3)
+      following.interrupt()
+      assert.equal((await following.ended).code, 130)
+    } finally {
+      await server.stop()
+      await rm(home, { recursive: true, force: true })
+    }
   })
 
   it('says what is wrong with an argument', async () => {

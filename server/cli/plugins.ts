@@ -5,6 +5,7 @@ import type { Plugin, PluginCheck, PluginConfig, PluginDetail, PluginLogLine } f
 import { cleanLine } from './clean.ts'
 import { type Command, type Context, text } from './command.ts'
 import { CliError, EXIT, usage } from './exit-codes.ts'
+import { isSure } from './is-sure.ts'
 import { shorten, when } from './output.ts'
 import { inWords, printPlugin } from './plugin-words.ts'
 
@@ -100,7 +101,20 @@ export const pluginCommands: Command[] = [
     name: 'plugins uninstall',
     args: 'NAME',
     summary: 'Stop a plugin and remove it with its data and settings',
-    run: async ({ args: [name = ''], client, out }) => {
+    details: 'Asks first. Nothing of it is kept: settings, secrets, its store and its files are gone.',
+    options: { yes: { short: 'y', summary: 'Do not ask' } },
+    run: async ({ args: [name = ''], client, flags, out }) => {
+      if (!flags.yes) {
+        // What is mistyped is refused before it is asked about.
+        await client.get(pathOf(name))
+        const question = `Remove ${cleanLine(name)} with its settings, secrets and data?`
+        if (!await isSure(question)) {
+          throw new CliError(
+            EXIT.failed,
+            `Nothing was removed. To remove it: gatehouse plugins uninstall ${cleanLine(name)} --yes`,
+          )
+        }
+      }
       const answer = await client.send('DELETE', pathOf(name))
       out.show(answer, () => out.print('Removed'))
     },
@@ -197,7 +211,12 @@ async function logs(context: Context): Promise<number> {
   let last = lines.at(-1)?.seq ?? 0
   while (!leaving.signal.aborted) {
     await pause(POLL_MS, undefined, { signal: leaving.signal }).catch(() => undefined)
-    lines = await read(`after=${last}&limit=1000`)
+    if (leaving.signal.aborted) break
+    lines = await read(`after=${last}&limit=1000`).catch((error: unknown) => {
+      // It may be restarting.
+      if (error instanceof CliError && error.exitCode === EXIT.noServer) return []
+      throw error
+    })
     print(lines)
     last = lines.at(-1)?.seq ?? last
   }

@@ -20,7 +20,8 @@ export function createJournal({ name, log, now }: { name: string; log: Log; now:
   const listeners = new Set<(line: PluginLogLine) => void>()
   let lines: PluginLogLine[] = []
   let incidents: PluginIncident[] = []
-  let seq = 0
+  // So that who reads on after a restart of the server misses nothing.
+  let seq = now()
   const mayWrite = budget(LINES_PER_SECOND, 'lines')
   /** One for each kind, so that none is lost among the others, nor among what the plugin writes. */
   const mayHappen = new Map<PluginIncident['kind'], () => boolean>()
@@ -77,9 +78,9 @@ export function createJournal({ name, log, now }: { name: string; log: Log; now:
     /** The newest first. */
     incidents: (): PluginIncident[] => incidents.toReversed(),
 
-    /** The oldest first. */
+    /** The oldest first. `after` is from before a restart when it was not given yet: all is new then. */
     read: (after: number, limit: number): PluginLogLine[] =>
-      after > 0 ? lines.filter((line) => line.seq > after).slice(0, limit) : lines.slice(-limit),
+      after > 0 && after <= seq ? lines.filter((line) => line.seq > after).slice(0, limit) : lines.slice(-limit),
 
     /** Returns the function that unsubscribes. */
     subscribe(listener: (line: PluginLogLine) => void): () => void {
