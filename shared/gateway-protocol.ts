@@ -245,26 +245,3 @@ export type GatewayEvent = v.InferOutput<typeof GatewayEvent>
 export const GATEWAY_EVENTS = Object.fromEntries(
   GatewayEvent.options.map((schema) => [schema.entries.type.literal, schema]),
 ) as Record<string, v.GenericSchema<unknown, GatewayEvent>>
-
-/** Codes that plugins use in `command_error`, beside any of their own. */
-export const COMMAND_ERROR_CODES = [
-  'chat_not_found',
-  'message_not_found',
-  'rate_limited',
-  'unauthorized',
-  'platform_error',
-  'invalid_request',
-  'not_connected',
-] as const
-
-/** What a plugin may say in `ready` that it can do, beside anything of its own; the last two are additions of ours. */
-export const GATEWAY_CAPABILITIES = [
-  'media',
-  'edit',
-  'delete',
-  'typing',
-  'reply',
-  'inline_keyboard',
-  'media_file',
-  'reactions',
-] as const

@@ -1,6 +1,7 @@
 import { MAX_TEXT } from '../../shared/sessions.ts'
 import type { AskRow, InboxRow } from './inbox-store.ts'
 import { chatKind } from './session-key.ts'
+import { beginning } from './split.ts'
 
 /** What a message says, in words; undefined for what can't be said so. */
 export function wordsOf(content: { type: string } & Record<string, unknown>): string | undefined {
@@ -26,7 +27,7 @@ export function labelOf(
 
 /** On one line, with nothing in it that is not seen. */
 const line = (text: string): string =>
-  text.replace(/\p{Cf}+/gu, '').replace(/[\s\p{Cc}]+/gu, ' ').replaceAll(':', '').trim().slice(0, 60)
+  beginning(text.replace(/\p{Cf}+/gu, '').replace(/[\s\p{Cc}]+/gu, ' ').replaceAll(':', '').trim(), 60)
 
 /** Whatever begins a line in some program. */
 const LINE_BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/g
@@ -53,5 +54,5 @@ export function askText(ask: AskRow, rows: readonly InboxRow[], quotes: Readonly
 
 function shortened(text: string): string {
   const plain = text.replace(/\s+/g, ' ').replaceAll('"', "'").trim()
-  return plain.length > 300 ? `${plain.slice(0, 300)}…` : plain
+  return plain.length > 300 ? `${beginning(plain, 300)}…` : plain
 }

@@ -12,6 +12,7 @@ import type { OutboxStore, OutRow } from './outbox-store.ts'
 import type { PeopleStore } from './people-store.ts'
 import { ASK_USER, choicesOf, type Questions } from './questions.ts'
 import { chatKind } from './session-key.ts'
+import { beginning } from './split.ts'
 
 const LOOK_MS = 20
 const PATIENCE_MS = 1000
@@ -96,7 +97,7 @@ export function createButtons(
     if (!question || choice === undefined || row.key !== `approval:${id}`) return 'This was answered already.'
     if (press.sender.id !== question.requester) return 'This question is for somebody else.'
     await deps.approvals.decide(callerOf(row, press), id, 'allow_once', { via: 'channel', reason: choice })
-    return choice.slice(0, 100)
+    return choice
   }
 
   async function choose(carrier: Gateway, row: OutRow, press: CallbackQuery, number: number) {
@@ -148,7 +149,7 @@ export function createButtons(
     const body = {
       type: 'answer_callback_query' as const,
       callback_query_id: press.callback_query_id,
-      ...(toast === undefined ? {} : { text: toast.slice(0, 200) }),
+      ...(toast === undefined ? {} : { text: beginning(toast, 200) }),
     }
     // Not waited for: the plugin's answer stands behind what it is telling us now.
     carrier.command(body, { request_id: ulid() }).catch((error) =>

@@ -1,4 +1,5 @@
 import type { InlineKeyboard } from '../../shared/gateway-protocol.ts'
+import { beginning } from './split.ts'
 
 const MAX_CHOICES = 8
 const CHOICE = /\[CHOICE:([^\]\n]{1,2000})\]/g
@@ -9,7 +10,7 @@ const UNFINISHED = /\[(?:CHOICE|IMAGE|FILE|VOICE|VIDEO)?(?::[^\]\n]*)?$/
 export function extractChoices(text: string): { text: string; choices: string[] } {
   const choices: string[] = []
   const rest = text.replace(CHOICE, (_, list: string) => {
-    choices.push(...list.split('|').map((choice) => choice.trim().slice(0, 100)).filter(Boolean))
+    choices.push(...list.split('|').map((choice) => beginning(choice.trim(), 100)).filter(Boolean))
     return ''
   })
   if (choices.length === 0) return { text, choices }

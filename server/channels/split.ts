@@ -71,6 +71,10 @@ export function firstPart(text: string, limit: TextLimit): string {
   return splitText(begun + closingOf(fenceAfter(begun)), limit)[0] ?? ''
 }
 
+/** The beginning of a text, in at most so many UTF-16 units, with no sign cut. */
+export const beginning = (text: string, size: number): string =>
+  text.length <= size ? text : text.slice(0, endWithin(text, size, 'utf16'))
+
 /** Characters; longer than anything that stays whole. */
 const LOOK_AHEAD = 2100
 
