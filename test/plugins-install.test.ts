@@ -157,12 +157,13 @@ describe('a plugin that is hostile before it is accepted', { timeout: 120_000 },
   })
 })
 
-describe('an installation that ended with the server', { timeout: 120_000 }, () => {
+describe('an installation or a removal that ended with the server', { timeout: 120_000 }, () => {
   it('leaves nothing, and the plugin as it was that it was to replace', async () => {
     const home = await homeWith({ plugins: QUICK })
     const plugins = join(home, 'plugins')
     await writePlugin(join(plugins, '.new-1', 'old'))
     await mkdir(join(plugins, '.new-2', 'plugin'), { recursive: true })
+    await writePlugin(join(plugins, '.new-3', 'gone'), { id: 'removed' })
     const app = await testApp({ home })
     try {
       await until(async () => (await readdir(plugins)).join() === 'capable')

@@ -17,7 +17,7 @@ import { untar } from './untar.ts'
 const MAX_ARCHIVE = 100 * 1024 * 1024
 const MAX_FOLDER = 500 * 1024 * 1024
 const NPM_TIMEOUT_MS = 300_000
-/** Folders in which something is prepared; a look for plugins passes them over. */
+/** Folders in which something is prepared, or taken away; a look for plugins passes them over. */
 const STAGING = '.new-'
 /** What stood in the place of a plugin that is being installed, within its staging folder. */
 const OLD = 'old'
@@ -40,8 +40,7 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
   async function install(input: InstallPluginInput): Promise<Installed & { id: string }> {
     const given = (['npm', 'folder', 'archive'] as const).filter((kind) => input[kind] !== undefined)
     if (given.length !== 1) throw invalid('npm', 'send exactly one of npm, folder and archive')
-    const staging = join(folder, `${STAGING}${ulid()}`)
-    await mkdir(staging, { recursive: true, mode: 0o700 })
+    const staging = await newStaging()
     try {
       const content = join(staging, 'plugin')
       await mkdir(content, { mode: 0o755 })
@@ -58,6 +57,12 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
     } finally {
       await rm(staging, { recursive: true, force: true })
     }
+  }
+
+  async function newStaging(): Promise<string> {
+    const staging = join(folder, `${STAGING}${ulid()}`)
+    await mkdir(staging, { recursive: true, mode: 0o700 })
+    return staging
   }
 
   /** Another plugin of this id that was not put here by us must not be shadowed unseen. */
@@ -136,10 +141,16 @@ export function createInstaller(deps: PluginDeps & { store: PluginStore; roster:
     // Its secrets first: what a crash leaves of the rest is seen in the list, and can be removed once more.
     await store.remove(plugin)
     await rm(join(home, 'plugin-data', name), { recursive: true, force: true })
-    await rm(from, { recursive: true, force: true })
+    // Aside as a whole, so that no half of it is left that nobody sees.
+    const staging = await newStaging()
+    try {
+      await rename(from, join(staging, 'gone'))
+    } finally {
+      await rm(staging, { recursive: true, force: true })
+    }
   }
 
-  /** Takes away what an installation left that ended with the server; a plugin that it had put aside comes back. */
+  /** Takes away what an installation or a removal left that ended with the server; a plugin that it had put aside comes back. */
   async function tidy(): Promise<void> {
     const names: string[] = await readdir(folder).catch(() => [])
     for (const name of names.filter((name) => name.startsWith(STAGING))) {
