@@ -246,6 +246,13 @@ describe('chat completions', () => {
       })
     }
 
+    it('a web page in place of an answer says to check the address, and is not asked for again', async () => {
+      const headers = { 'content-type': 'text/html; charset=utf-8' }
+      const failed = failure(await run({ kind: 'status', status: 200, headers, body: '<html>Sign in</html>' }))
+      assert.equal(failed.class, 'invalid')
+      assert.match(failed.message, /^127\.0\.0\.1:\d+ answered with a web page\. Check the address/)
+    })
+
     it('a key that the upstream echoes does not reach the message', async () => {
       const message = `Bad thing with ${KEY} and sk-other-12345678 in Bearer abc.def`
       const failed = failure(await run({ kind: 'status', status: 400, body: JSON.stringify({ error: { message } }) }))

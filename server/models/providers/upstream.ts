@@ -34,7 +34,8 @@ export async function* streamUpstream(
   let finished = false
   try {
     const response = await open(exchange)
-    if (/\bapplication\/json\b/i.test(response.headers.get('content-type') ?? '')) {
+    const type = response.headers.get('content-type') ?? ''
+    if (/\bapplication\/json\b/i.test(type)) {
       decoder.whole(JSON.parse(await exchange.text(64 * 1024 * 1024)), out)
       finished = true
       yield* out
@@ -52,9 +53,7 @@ export async function* streamUpstream(
       finished = out.at(-1)?.type === 'finish'
       for (const event of out) yield event
       out.length = 0
-      if (!chunk && !finished) {
-        throw new UpstreamFailure({ class: 'network', message: `${host} ended its answer in the middle. Try again.` })
-      }
+      if (!chunk && !finished) throw /\btext\/html\b/i.test(type) ? webPage(host) : cut(host)
     }
   } catch (error) {
     yield* out
@@ -63,6 +62,16 @@ export async function* streamUpstream(
     exchange.close(finished)
   }
 }
+
+const cut = (host: string): UpstreamFailure =>
+  new UpstreamFailure({ class: 'network', message: `${host} ended its answer in the middle. Try again.` })
+
+/** What most servers answer where their API is not. */
+const webPage = (host: string): UpstreamFailure =>
+  new UpstreamFailure({
+    class: 'invalid',
+    message: `${host} answered with a web page. Check the address in Settings > Models; most end in /v1.`,
+  })
 
 function explain(host: string, settings: ProviderSettings, exchange: Exchange, error: unknown): Failed {
   const garbled = error instanceof SseTooLarge || error instanceof SyntaxError
