@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -111,6 +111,24 @@ describe('the event log', () => {
     }
     over = true
     await writer
+    await log.close()
+  })
+
+  it('waits for the disk with what is promised, also when it was told before, and with no word of an answer', async () => {
+    const log = await open()
+    const waits = async () => (await database.all('pragma synchronous'))[0]!.synchronous === 2
+    const written = async () => (await stat(join(home, 'log.db-wal'))).size
+    await log.commit(() =>
+      Promise.resolve({ result: undefined, turn: ref(3000), events: [{ type: 'notice' as const, text: 'begun' }] })
+    )
+    assert.equal(await waits(), true)
+    await database.checkpoint()
+    await log.tell(ref(3000), [{ type: 'text', delta: 'first' }])
+    assert.equal(await waits(), false)
+    const before = await written()
+    await log.flush()
+    assert.equal(await waits(), true)
+    assert.ok(await written() > before, 'only a commit that writes something waits')
     await log.close()
   })
 

@@ -157,9 +157,11 @@ export async function createEventLog(
       return [...taken, ...fresh]
     }
     const notes = batch.flatMap((job) => 'told' in job ? [job.told] : [])
-    const reserves = next > reservedTo - RESERVE / 2
+    // Also when somebody flushes: a commit that writes nothing waits for no disk, and what was told has not waited yet.
+    const reserves = waiting.length > 0 || next > reservedTo - RESERVE / 2
+    const reserve = reserves ? next + RESERVE : reservedTo
     try {
-      if (notes.length === batch.length && waiting.length === 0 && !reserves) {
+      if (notes.length === batch.length && !reserves) {
         await store.note(() => segmentsOf(take(notes)))
         done.push(...batch.map((job) => ({ job, result: undefined })))
       } else {
@@ -179,10 +181,10 @@ export async function createEventLog(
             }
           }
           await store.insert(tx, await folded(tx, segmentsOf(take(works))))
-          if (reserves) await store.reserve(tx, epochs.from, next + RESERVE)
+          if (reserves) await store.reserve(tx, epochs.from, reserve)
         })
       }
-      if (reserves) reservedTo = next + RESERVE
+      reservedTo = reserve
     } catch (error) {
       entries.release()
       pending = [...taken, ...pending]
