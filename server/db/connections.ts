@@ -182,9 +182,13 @@ export class Connection {
     this.#sync = sync
   }
 
-  /** In another thread when it waits for the disk. */
-  commit(): Promise<void> {
-    return this.#sync ? this.exec('commit') : this.runNow('commit')
+  /** In another thread when it waits for the disk, or proved slow without. */
+  async commit(): Promise<void> {
+    if (this.#sync) return this.exec('commit')
+    await this.#using('commit', async ({ statement, pace }) => {
+      if (pace.slow) await this.exec('commit')
+      else pace.run(() => statement.run([]))
+    })
   }
 
   /** Runs a short statement without rows on the event loop. */
