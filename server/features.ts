@@ -192,13 +192,14 @@ export async function createFeatures(deps: Deps) {
     now,
   })
   const history = createToolHistory(kysely)
-  const toolRules = createToolRules({ store: ruleStore, history, tools, bus, audit: auth.audit.record, now })
+  const off = () => [...workspace.off(), ...offTools(mcp)]
+  const toolRules = createToolRules({ store: ruleStore, history, tools, off, bus, audit: auth.audit.record, now })
   const toolPage = createToolPage({
     tools,
     gate,
     rules: ruleStore,
     history,
-    off: () => [...workspace.off(), ...offTools(mcp)],
+    off,
     audit: auth.audit.record,
     now,
   })

@@ -357,6 +357,22 @@ describe('shell.run', () => {
     await app.json('/api/sessions/d/messages', { json: { text: 'another' } })
     await app.events('d', 0, asked)
   })
+
+  it('is judged part by part in a back-test, too, and after it was switched off', async () => {
+    const model = scripted([[toolCall('shell.run', { command: 'echo one; echo two >&2; true' })], 'ok'])
+    const app = await open({ model })
+    await app.json('/api/config/tools', { method: 'PATCH', json: { shell: { enabled: true } } })
+    await put(app, [{ decision: 'allow', tool: 'shell.run' }])
+    assert.equal((await app.ask('a', 'go')).state, 'completed')
+    const test = () =>
+      app.json<RuleTest>('/api/tool-rules/test', {
+        json: { rules: [{ decision: 'allow', tool: 'shell.run', when: "args.command.startsWith('echo ')" }] },
+      })
+    const before = await test()
+    assert.deepEqual([before.calls, before.after], [1, { allow: 0, ask: 1, deny: 0 }])
+    await app.json('/api/config/tools', { method: 'PATCH', json: { shell: { enabled: false } } })
+    assert.deepEqual((await test()).after, before.after)
+  })
 })
 
 describe('the list of tools', () => {

@@ -82,7 +82,11 @@ export function briefly(args: Record<string, unknown>): { arguments_hash: string
 }
 
 /** What a condition gets to see of a call. */
-export const subjectOf = ({ tool, arguments: args, caller, session }: Omit<GateInput, 'turn_id' | 'call_id'>) => ({
+export const subjectOf = (
+  { tool, arguments: args, caller, session }: Pick<GateInput, 'arguments' | 'caller' | 'session'> & {
+    tool: Pick<Tool, 'name' | 'effect'>
+  },
+) => ({
   tool: tool.name,
   effect: tool.effect,
   args,

@@ -12,7 +12,7 @@ import type { ToolHistory } from './history.ts'
 import type { RuleRow, RuleStore } from './rule-store.ts'
 import { type Rule, ruleOn } from './rules.ts'
 import type { Tools } from './service.ts'
-import type { Tool } from './tool.ts'
+import type { OffTool, Tool } from './tool.ts'
 
 export type ToolRulesService = ReturnType<typeof createToolRules>
 
@@ -27,6 +27,8 @@ export function createToolRules(deps: {
   store: RuleStore
   history: ToolHistory
   tools: Tools
+  /** Those that nobody may call for now: what was called of them is judged as it was then. */
+  off: () => readonly OffTool[]
   bus: Bus
   audit(entry: {
     caller?: Caller
@@ -124,13 +126,14 @@ export function createToolRules(deps: {
         changed: 0,
         examples: [],
       }
+      const off = deps.off().map(({ tool }) => tool)
       let turn = performance.now()
       for (const call of calls) {
         if (performance.now() - turn > SLICE_MS) {
           await nextTurn()
           turn = performance.now()
         }
-        const tool = tools.find(call.tool) ?? gone(call.tool)
+        const tool = tools.find(call.tool) ?? off.find(({ name }) => name === call.tool) ?? gone(call.tool)
         const session = { ...call.session, handle: caller.handle }
         const judged = {
           tool,
