@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it } from 'node:test'
@@ -297,7 +297,7 @@ describe('commands', () => {
     const model = scripted([[toolCall('shell.run', { command: 'touch begun; sleep 30' })], 'done'])
     const app = await open({ model, flags: shell })
     const result = call(app, model)
-    while (!await stat(join(app.home, 'workspace', 'begun')).catch(() => undefined)) await sleep(20)
+    for (let tries = 0; !existsSync(join(app.home, 'workspace', 'begun')) && tries < 1500; tries++) await sleep(20)
     const started = Date.now()
     await app.json('/api/sessions/s/interrupt', { method: 'POST' })
     await result

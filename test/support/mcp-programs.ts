@@ -29,7 +29,7 @@ export const programs = {
 }
 
 /** Asks again and again until there is an answer; fails after a while. */
-export async function until<T>(ask: () => Promise<T | undefined>, ms = 20_000): Promise<T> {
+export async function until<T>(ask: () => Promise<T | undefined>, ms = 30_000): Promise<T> {
   const end = Date.now() + ms
   for (;;) {
     const answer = await ask()
