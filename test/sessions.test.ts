@@ -286,6 +286,22 @@ describe('a reader of the log', () => {
   })
 })
 
+describe('the runs of a session', () => {
+  it('are whole turns, however many tools one has called', async () => {
+    const calls = Array.from({ length: 24 }, () => toolCall('time.now', {}))
+    const app = await open({ model: scripted(['one', calls, 'two', 'three']) })
+    for (const text of ['first', 'second', 'third']) await app.ask('r', text)
+    const runs = async (query: string) =>
+      (await app.json<{ messages: RunMessage[] }>(`/api/sessions/r/runs${query}`)).messages
+        .filter(({ role }) => role !== 'tool').map(({ text }) => text)
+    assert.deepEqual(await runs('?limit=1'), ['third', 'three'])
+    assert.deepEqual(await runs('?limit=2'), ['second', 'two', 'third', 'three'])
+    assert.deepEqual(await runs(''), ['first', 'one', 'second', 'two', 'third', 'three'])
+    await app.json('/api/sessions/r/clear', { json: {} })
+    assert.deepEqual(await runs(''), [])
+  })
+})
+
 describe('sending', () => {
   it('with an Idempotency-Key twice is answered once', async () => {
     const model = scripted(['once'])

@@ -194,6 +194,15 @@ export function createSessionStore(database: Db) {
       }).where('sid', '=', sid).execute()
     },
 
+    /** The messages of the newest turns, oldest first; each turn begins with its user's message. */
+    async newestTurns(sid: number, of: { limit: number; from: number }): Promise<Message[]> {
+      const first = await db.selectFrom('messages').select('mid').where('sid', '=', sid).where('mid', '>=', of.from)
+        .where('role', '=', 'user').where('hidden', '=', 0).orderBy('mid', 'desc').limit(1).offset(of.limit - 1)
+        .executeTakeFirst()
+      const rows = await shown(sid).where('mid', '>=', first?.mid ?? of.from).orderBy('mid').execute()
+      return rows.map(toMessage)
+    },
+
     /** A page of the transcript that ends before `before`, oldest first. */
     async messages(sid: number, of: { limit: number; before?: number; from?: number }): Promise<Message[]> {
       let query = shown(sid).orderBy('mid', 'desc').limit(of.limit)

@@ -46,10 +46,10 @@ export function createTranscriptVerbs(deps: SessionsDeps, { own }: Access) {
       })
     },
 
-    /** The newest messages as OpenAgent's clients read them. */
+    /** The newest turns, whole, as OpenAgent's clients read them: they replace what they show by it. */
     async runs(caller: Caller, id: string, limit: number): Promise<RunMessage[]> {
       const session = await own(caller, id)
-      return (await store.messages(session.sid, { limit, from: session.visible_from })).map(toRunMessage)
+      return (await store.newestTurns(session.sid, { limit, from: session.visible_from })).map(toRunMessage)
     },
 
     /** What fills the window of the model, and what the session cost. */

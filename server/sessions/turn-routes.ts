@@ -79,7 +79,8 @@ export const turnRoutes = (sessions: Sessions, bus: Bus) =>
       '/api/sessions/:id/runs',
       operation({
         id: 'listRuns',
-        summary: 'The newest messages, oldest first',
+        summary: 'All messages of the newest turns, oldest first',
+        description: '`limit` counts turns, 20 unless told and 100 at most.',
         scope: 'converse',
         query: v.object({ limit: wholeNumber(20, 100) }),
         returns: '{session_id, messages: RunMessage[]}',
