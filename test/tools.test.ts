@@ -195,6 +195,21 @@ describe('files of the workspace', () => {
     assert.ok(!existsSync(join(app.home, 'new.txt')))
   })
 
+  it('have one spelling each, so that a rule about a folder holds', async () => {
+    const spellings = ['./private/x', 'a/../private/x', 'private//x', 'private/./x', 'private/x/']
+    const model = scripted([spellings.map((path) => toolCall('files.read', { path })), 'done'])
+    const app = await open({ model, flags: files })
+    await mkdir(join(app.home, 'workspace', 'private'), { recursive: true })
+    await writeFile(join(app.home, 'workspace', 'private', 'x'), 'secret')
+    await app.json('/api/tool-rules', {
+      method: 'PUT',
+      json: { rules: [{ decision: 'deny', tool: 'files.*', when: "args.path.startsWith('private/')" }] },
+    })
+    const said = await call(app, model)
+    assert.equal(said.length, spellings.length)
+    for (const text of said) assert.match(text, /must be written plainly, as private\/x$|Not allowed/)
+  })
+
   it('that can’t be are refused in words, which do not tell where the workspace lies', async () => {
     const { app, said } = await calling(
       files,

@@ -9,6 +9,7 @@ export type Place = { file: string; path: string }
 /**
  * Where `given` lies, after following every link on the way. Throws `invalid_input` for what leaves the workspace,
  * whether by `..`, as an absolute path or through a link. The place itself need not exist.
+ * A place has one spelling, or a rule about `private/` would not see `x/../private/`.
  */
 export async function placeOf(root: string, given: string): Promise<Place> {
   if (given.includes('\0')) throw invalid('path', 'must not contain a null character')
@@ -16,6 +17,8 @@ export async function placeOf(root: string, given: string): Promise<Place> {
   const home = await realpath(root)
   const wanted = resolve(home, given)
   if (!isInside(home, wanted)) throw invalid('path', 'leads out of the workspace; give a path relative to it')
+  const plain = relative(home, wanted).split(sep).join('/') || '.'
+  if (given !== plain) throw invalid('path', `must be written plainly, as ${plain}`)
   const file = await real(wanted)
   if (!isInside(home, file)) throw invalid('path', 'leads out of the workspace through a link')
   return { file, path: relative(home, file).split(sep).join('/') || '.' }

@@ -31,7 +31,7 @@ const object = (properties: Record<string, unknown>, required: string[]) => ({
   required,
   additionalProperties: false,
 })
-const path = { type: 'string', description: 'Relative to the workspace' }
+const path = { type: 'string', description: 'Relative to the workspace, such as plans/tea.md' }
 
 /** `files.*` and `shell.run` over the workspace folder; each group is offered only while the configuration enables it. */
 export function workspaceTools(deps: {
