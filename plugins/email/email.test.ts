@@ -9,6 +9,7 @@ import hoodiecrow, { type ImapServer } from 'hoodiecrow-imap'
 import { SMTPServer } from 'smtp-server'
 import { type Probe, startProbe } from '../../server/plugins/conformance/probe.ts'
 import { currentRuntime } from '../../server/runtime/current.ts'
+import { faultsOf } from '../../test/support/channel-plugin.ts'
 import { field, idsIn, isAutomatic, isConfirmed, parseHeader, signerOf } from './header.ts'
 import { htmlToText, newText } from './text.ts'
 
@@ -86,6 +87,19 @@ describe('e-mail', () => {
     imap.close()
   })
 
+  const settings = () => ({
+    address: 'agent@example.com',
+    name: 'The agent',
+    user: 'testuser',
+    imap_host: '127.0.0.1',
+    imap_port: imapPort,
+    imap_tls: 'none',
+    smtp_host: '127.0.0.1',
+    smtp_port: smtpPort,
+    smtp_tls: 'none',
+    confirmed_by: 'mx.example.org',
+  })
+
   async function start(
     config: object = {},
     { secrets = { password: 'testpass' }, state = new Map<string, unknown>() } = {},
@@ -99,19 +113,7 @@ describe('e-mail', () => {
         type: 'configure',
         protocol: 'gatehouse.v1',
         plugin: { id: 'email', name: 'E-mail', version: '1.0.0' },
-        config: {
-          address: 'agent@example.com',
-          name: 'The agent',
-          user: 'testuser',
-          imap_host: '127.0.0.1',
-          imap_port: imapPort,
-          imap_tls: 'none',
-          smtp_host: '127.0.0.1',
-          smtp_port: smtpPort,
-          smtp_tls: 'none',
-          confirmed_by: 'mx.example.org',
-          ...config,
-        },
+        config: { ...settings(), ...config },
         secrets,
         data_dir: null,
       },
@@ -285,6 +287,11 @@ describe('e-mail', () => {
     const wrong = await start({}, { secrets: { password: 'wrong' } })
     const error = await wrong.event('error')
     assert.deepEqual([error?.code, error?.fatal], ['unauthorized', true])
+  })
+
+  it('passes the conformance kit', { timeout: 120_000 }, async () => {
+    const given = { config: settings(), secrets: { password: 'testpass' } }
+    assert.deepEqual(await faultsOf('email', given, 'ada@example.org'), [])
   })
 })
 
