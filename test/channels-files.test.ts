@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { access, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { afterEach, describe, it } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { GatewayError } from '../server/plugins/gateway.ts'
-import { scripted } from '../server/models/providers/scripted.ts'
+import { hold, scripted, toolCall } from '../server/models/providers/scripted.ts'
+import type { OutboxEntry } from '../shared/channels.ts'
 import type { Attachment } from '../shared/turn-events.ts'
 import { type TestApp, testApp } from './support/app.ts'
 import { answered, begin, closeAll, lastText, opened } from './support/channel-app.ts'
@@ -78,6 +79,29 @@ describe('files', () => {
     assert.deepEqual(chat.shown[1]!.file, { mime_type: 'image/png', size: 70, filename: 'dot.png' })
     assert.equal(chat.shown[2]!.text, '📎 run.exe (programs are not sent)')
     assert.ok(app)
+  })
+
+  it('that are all of a reply take the place of what was shown while it was written', async () => {
+    let file = ''
+    const seen = Promise.withResolvers<void>()
+    const { app, chat, home } = await begin({
+      answers: [
+        ['Let me draw that for you, this may take a moment.', hold(seen.promise), toolCall('time.now')],
+        () => `[IMAGE:${file}]`,
+      ],
+    })
+    file = join(home, 'workspace', 'dot.png')
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, Buffer.from(PNG, 'base64'))
+    await chat.say('Draw a dot')
+    await answered(chat, 1)
+    assert.deepEqual(chat.texts(), ['Let me draw that for you, this may take a moment.'])
+    // What was not sent yet could not be taken away.
+    const sent = async () => (await app.json<{ entries: OutboxEntry[] }>('/api/outbox?state=sent')).entries
+    await until(sent, ({ length }) => length === 1)
+    seen.resolve()
+    await until(sent, ({ length }) => length === 3)
+    assert.deepEqual(chat.shown.map(({ text, file }) => [text, file?.filename]), [['', 'dot.png']])
   })
 
   it('are named in place of being sent where they are larger than the owner wants', async () => {

@@ -7,7 +7,7 @@ import type { Db } from '../db/open.ts'
 import { holds } from './paging.ts'
 import type { ChannelTables, Chat, Tx } from './tables.ts'
 
-/** What is to be said; `target` is the entry whose message an edit changes. */
+/** What is to be said; `target` is the entry whose message an edit changes, or takes away where the text is empty. */
 export type OutBody = {
   text: string
   reply_to?: string

@@ -109,6 +109,8 @@ export function createOutbox(deps: {
       await store.update(row.id, { state: 'sent', sent_at: now() })
       return
     }
+    // Nothing to take away.
+    if (isRemoval(row) && !target?.message_id) return void await store.update(row.id, { state: 'sent', sent_at: now() })
     let late = false
     try {
       const body = await commandOf(carrier, row, target?.message_id ?? undefined)
@@ -132,6 +134,7 @@ export function createOutbox(deps: {
 
   async function commandOf(carrier: Gateway, row: OutRow, messageId: string | undefined): Promise<CommandBody> {
     const { chat_id, body } = row
+    if (isRemoval(row) && messageId !== undefined) return { type: 'delete_message', chat_id, message_id: messageId }
     if (row.kind === 'edit' && messageId !== undefined) {
       return { type: 'edit_message', chat_id, message_id: messageId, content: body.text }
     }
@@ -165,6 +168,7 @@ export function createOutbox(deps: {
       await store.update(row.id, { error: words, next_at })
       return
     }
+    if (isRemoval(row) && code === 'message_not_found') return await delivered(row, null)
     activity.failed(row.channel, words)
     // The file can't go this way; its name can.
     if (row.kind === 'media' && WITHOUT_FILE.has(code) && row.body.attachment) {
@@ -259,3 +263,6 @@ export function createOutbox(deps: {
 /** Grows with each attempt; some jitter, so that chats do not come back all at once. */
 const delayOf = (attempts: number): number =>
   Math.round(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1)) * (0.75 + Math.random() / 2))
+
+/** An edit to nothing takes the message away. */
+const isRemoval = ({ kind, body }: OutRow): boolean => kind === 'edit' && body.text === ''

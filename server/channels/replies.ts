@@ -167,7 +167,8 @@ export function createReplies(
   async function replyTo(ask: AskRow, turn: Turn, files: readonly Attachment[]): Promise<NewOut[]> {
     const shown = await store.byKey(keyOf(ask))
     const { text, choices } = extractChoices(await textOf(ask, turn, shown))
-    const buttons = deps.gateway(ask.channel)?.ready?.capabilities.includes('inline_keyboard') ?? false
+    const carrier = deps.gateway(ask.channel)?.ready
+    const buttons = carrier?.capabilities.includes('inline_keyboard') ?? false
     const listed = choices.length > 0 && !buttons ? [text, choiceList(choices)].filter(Boolean).join('\n\n') : text
     const parts = splitText(listed, deps.limit(ask.channel))
     if (parts.length === 0 && choices.length > 0 && buttons) parts.push('…')
@@ -189,6 +190,10 @@ export function createReplies(
       const id = key('choice')
       if (last.kind === 'send') last.body.buttons = choiceButtons('choice', choices)
       else out.push({ ...place, kind: 'send', key: id, body: { text: '…', buttons: choiceButtons('choice', choices) } })
+    }
+    // What was shown meanwhile led to nothing that is said.
+    if (parts.length === 0 && shown && carrier?.capabilities.includes('delete')) {
+      out.push({ ...place, kind: 'edit', key: key('gone'), body: { text: '', target: shown.id } })
     }
     for (const [i, attachment] of files.entries()) {
       out.push({ ...place, kind: 'media', key: key(`file${i}`), body: { text: '', attachment } })

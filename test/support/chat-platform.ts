@@ -82,6 +82,11 @@ export function chatPlatform(
       Object.assign(message, { text: body.content, buttons: undefined, edits: message.edits + 1 })
       return body.message_id
     }
+    if (body.type === 'delete_message') {
+      const at = shown.findIndex(({ id }) => id === body.message_id)
+      if (at < 0) throw new GatewayError('message_not_found', 'no such message')
+      shown.splice(at, 1)
+    }
     if (body.type === 'set_reaction') {
       const { chat_id, message_id, emoji, replaces } = body
       reactions.push({ chat_id, message_id, emoji, replaces })
