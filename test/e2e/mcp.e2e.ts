@@ -110,6 +110,16 @@ test('a tool is switched off here, and every open page sees it', async () => {
   await expect(page.getByRole('switch', { name: 'Offer echo to the agent' })).toBeChecked()
 })
 
+test('a switch whose change is refused stays where it was', async () => {
+  const change = '**/api/mcps/everything/tools/**'
+  await page.route(change, (route) => route.fulfill({ status: 409, json: { detail: 'Not now, says the test' } }))
+  const echo = page.getByRole('switch', { name: 'Offer echo to the agent' })
+  await echo.click()
+  await expect(page.getByText('Not now, says the test')).toBeVisible()
+  await expect(echo).toBeChecked()
+  await page.unroute(change)
+})
+
 test('its own words stand in its log', async () => {
   await page.getByRole('tab', { name: 'Log' }).click()
   await expect(page).toHaveURL(/tab=log/)
