@@ -36,6 +36,11 @@ export class Inbox {
     return this.#pending.length
   }
 
+  /** Whether a call of a conversation waits. */
+  waitsIn(sessionId: string): boolean {
+    return this.#pending.some(({ session_id }) => session_id === sessionId)
+  }
+
   get loaded(): boolean {
     return this.#loaded
   }
