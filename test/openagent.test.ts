@@ -597,6 +597,19 @@ describe('POST /api/chat', () => {
     await chat({ message: 'x', session_id: 'a/b' }, 400)
   })
 
+  it('notes which client began a session, by which the list can be narrowed', async () => {
+    await serve()
+    for (const client_id of ['bridge', 'desk']) {
+      await app.json('/api/chat', { json: { message: 'hello', session_id: `of-${client_id}`, client_id } })
+    }
+    const listed = async (query: string) =>
+      (await app.json<{ sessions: { session_id: string }[] }>(`/api/sessions${query}`)).sessions
+        .map(({ session_id }) => session_id).sort()
+    assert.deepEqual(await listed(''), ['of-bridge', 'of-desk'])
+    assert.deepEqual(await listed('?client_id=bridge'), ['of-bridge'])
+    assert.deepEqual(await listed('?client_id=nobody'), [])
+  })
+
   it('refuses a session that is still answering', async () => {
     await serve()
     await app.json('/api/sessions/s/messages', { json: { text: 'slow: 300' } })

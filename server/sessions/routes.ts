@@ -15,13 +15,14 @@ export const sessionRoutes = (sessions: Sessions) =>
       operation({
         id: 'listSessions',
         summary: 'Conversations of the caller, pinned and newest first',
+        description: '`client_id` leaves those that another client began out.',
         scope: 'converse',
         query: v.object({
           limit: wholeNumber(50, 200),
           cursor: v.optional(v.pipe(v.string(), v.maxLength(500))),
           q: v.optional(v.pipe(v.string(), v.maxLength(200))),
           parent: v.optional(SessionId),
-          client_id: v.optional(v.string()),
+          client_id: v.optional(v.pipe(v.string(), v.maxLength(200))),
         }),
         returns: '{sessions: Session[], nextCursor}',
         errors: ['invalid_input', 'not_found'],

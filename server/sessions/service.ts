@@ -42,12 +42,16 @@ export function createSessions(deps: SessionsDeps) {
     ...createHistoryVerbs(deps, access, send),
 
     /** A page of the caller's sessions, pinned and newest first. */
-    async list(caller: Caller, of: { limit: number; cursor?: string; q?: string; parent?: string }) {
+    async list(
+      caller: Caller,
+      of: { limit: number; cursor?: string; q?: string; parent?: string; client_id?: string },
+    ) {
       const parent = of.parent === undefined ? undefined : (await own(caller, of.parent)).sid
       const rows = await store.list({
         handle: caller.handle,
         limit: of.limit + 1,
         parent,
+        client: of.client_id || undefined,
         before: parseCursor(of.cursor),
         text: of.q,
       })

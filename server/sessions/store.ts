@@ -110,6 +110,8 @@ export function createSessionStore(database: Db) {
       handle: string
       limit: number
       parent?: number
+      /** How the client that began it called itself. */
+      client?: string
       before?: { pinned: number; at: number; sid: number }
       /** In the title or in a message. */
       text?: string
@@ -117,6 +119,7 @@ export function createSessionStore(database: Db) {
       let query = db.selectFrom('sessions').selectAll().select(live.as('live')).where('handle', '=', of.handle)
         .orderBy('pinned', 'desc').orderBy('last_active_at', 'desc').orderBy('sid', 'desc').limit(of.limit)
       query = of.parent === undefined ? query.where('origin', '=', 'chat') : query.where('parent_sid', '=', of.parent)
+      if (of.client !== undefined) query = query.where('client_id', '=', of.client)
       if (of.before) {
         const { pinned, at, sid } = of.before
         query = query.where(sql<boolean>`(pinned, last_active_at, sid) < (${pinned}, ${at}, ${sid})`)
