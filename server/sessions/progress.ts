@@ -9,6 +9,8 @@ export type Call = {
   arguments: Record<string, unknown>
   /** Set once the gate asked; the decision follows when somebody answered. */
   approval_id?: string
+  /** Why it was asked about. */
+  asked_for?: string
   decision?: Decision
   decision_reason?: string
   result?: { ok: boolean; text: string; duration_ms: number }
@@ -61,7 +63,7 @@ export function advance(progress: Progress, event: TurnEventBody): void {
       step?.calls.push({ call_id: event.call_id, name: event.name, arguments: event.arguments })
       return
     case 'approval':
-      if (call) call.approval_id = event.approval_id
+      if (call) Object.assign(call, { approval_id: event.approval_id, asked_for: event.reason })
       return
     case 'approval_decided':
       if (call) call.decision = event.decision

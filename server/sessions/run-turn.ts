@@ -56,6 +56,8 @@ export type RunTurnDeps = {
   now: () => number
 }
 
+const CHANGED =
+  'This tool changed while the call waited for a yes, so it was not run. Call it again to have it asked about.'
 /** Between two tries to write on a full disk. */
 const RETRY_MS = 1000
 
@@ -272,8 +274,10 @@ export function createRunTurn(deps: RunTurnDeps) {
         const tool = tools.find(call.name)
         if (!tool) settle(call, { ok: false, text: `There is no tool called ${call.name}.` }, 0)
         else if (call.decision) {
-          if (call.decision.startsWith('allow')) allowed.push(call)
-          else settle(call, { ok: false, text: refusal(call) }, 0)
+          if (!call.decision.startsWith('allow')) settle(call, { ok: false, text: refusal(call) }, 0)
+          // Whoever said yes saw another tool than this one is by now.
+          else if (tool.ask !== undefined && tool.ask !== call.asked_for) settle(call, { ok: false, text: CHANGED }, 0)
+          else allowed.push(call)
         } else if (!call.approval_id) {
           const verdict = await deps.gate.judge({
             tool,

@@ -132,6 +132,21 @@ describe('an MCP server that', () => {
     assert.equal((await get(app, 'bad')).changed_tools, 0)
   })
 
+  it('changes a tool while a call of it waits for a yes is not called by that yes', async () => {
+    const model = scripted([[toolCall('bad_act')], 'stopped'])
+    const app = await open({ model })
+    await add(app, 'changes', { state: join(app.home, 'starts'), effect: null })
+    await app.json('/api/sessions/c/messages', { json: { text: 'go' } })
+    const events = await app.events('c', 0, ({ type }) => type === 'approval')
+    const question = events.find((event) => event.type === 'approval')!
+    await app.json('/api/mcps/bad', { method: 'PUT', json: { timeout_seconds: 50 } })
+    await until(async () => (await toolsOf(app)).find(({ changed }) => changed))
+    await app.json(`/api/approvals/${question.approval_id}`, { json: { decision: 'allow_once' } })
+    const after = await app.events('c', 0, ({ type }) => type === 'turn_finished')
+    const result = after.find((event) => event.type === 'tool_result')!
+    assert.deepEqual([result.ok, /changed while the call waited/.test(result.result)], [false, true])
+  })
+
   it('has tools without number or measure keeps what can be used of them', async () => {
     const app = await open()
     await add(app, 'wide')
