@@ -127,7 +127,7 @@ test('leaving with unsaved rules asks first', async ({ page }) => {
   await begin(page, 'Never push')
   await page.getByRole('dialog').getByRole('button', { name: 'Add to the list' }).click()
   await page.getByRole('link', { name: 'History' }).click()
-  await page.getByRole('dialog').getByRole('button', { name: 'Stay' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
   await expect(page).toHaveURL(/\/approvals\/rules/)
   await page.getByRole('link', { name: 'History' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click()

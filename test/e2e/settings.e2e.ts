@@ -153,7 +153,7 @@ test.describe('configuration', () => {
   test('leaving with unsaved changes asks first', async ({ page }) => {
     await name(page).fill('Never')
     await page.getByRole('link', { name: 'Logs' }).first().click()
-    await page.getByRole('dialog').getByRole('button', { name: 'Stay' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
     await expect(page).toHaveURL(/\/settings\/config/)
     await expect(name(page)).toHaveValue('Never')
     await page.getByRole('button', { name: 'Discard' }).click()
