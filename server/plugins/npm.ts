@@ -21,11 +21,17 @@ export const createNpm = (variables: () => Record<string, string | undefined>): 
     })
     return stdout
   } catch (error) {
-    const { code, stderr } = error as { code?: string; stderr?: string }
+    const { code, killed, stderr } = error as { code?: string | number; killed?: boolean; stderr?: string }
     if (code === 'ENOENT') {
       throw new AppError('unavailable', 'npm is not installed here. Install it, or install the plugin from a folder.')
     }
-    const words = (stderr ?? String(error)).split('\n').filter((line) => /^npm (error|ERR!)/.test(line)).slice(0, 3)
-    throw new AppError('bad_gateway', `npm could not do this: ${words.join(' ') || String(error).slice(0, 300)}`)
+    const why = wordsOf(stderr ?? '') ||
+      (killed ? `it took longer than ${options.timeoutMs / 1000} s` : `it ended with code ${code ?? 'unknown'}`)
+    throw new AppError('bad_gateway', `npm could not do this: ${why}`)
   }
 }
+
+/** The first of npm's own words, without where on this machine it keeps its log. */
+const wordsOf = (stderr: string): string =>
+  stderr.split('\n').flatMap((line) => /^npm (?:error|ERR!) (?!.*_logs|.*complete log)(.*\S)/.exec(line)?.[1] ?? [])
+    .slice(0, 3).join(' ')
