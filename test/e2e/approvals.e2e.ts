@@ -40,7 +40,7 @@ test('it is answered from the inbox by keyboard, and the conversation that waits
   await page.keyboard.press('Alt+1')
   await expect(page.getByText('Allowed once')).toBeVisible()
   await expect(page.getByText('Nothing waits any more.')).toBeVisible()
-  await expect(chat.getByText('Written down.', { exact: true })).toBeVisible()
+  await expect(chat.getByText('Written down.', { exact: true }).last()).toBeVisible()
   await expect(cards(chat)).toHaveCount(0)
   await expect(row).not.toHaveAccessibleName(/^Waits for you:/)
   await page.getByRole('button', { name: 'Clear the answered' }).click()
@@ -116,7 +116,7 @@ test('a question of the agent is answered in words', async ({ page }) => {
 
 test('the history tells who answered, why and what it covers, and its filters are in the address', async ({ page }) => {
   await page.goto('/approvals/history?state=deny')
-  await page.getByRole('button', { name: /Denied.*Second/ }).click()
+  await page.getByRole('button', { name: /Denied.*Second/ }).first().click()
   const row = page.getByRole('listitem').filter({ hasText: 'Use the work vault' })
   await expect(row).toContainText(/by Chrome on \w+, on a page/)
   await expect(row.getByRole('link')).toHaveAttribute('href', '/chat/why')
@@ -136,8 +136,20 @@ test('the audit log is checked, searched and tells each answer', async ({ page }
   await page.getByLabel('Who').fill('chrome')
   await expect(page).toHaveURL(/actor=chrome/)
   await expect(log.getByRole('button', { name: /GATEHOUSE_TOKEN/ })).toHaveCount(0)
-  await log.getByRole('button', { name: /Denied.*Use the work vault/ }).click()
+  await log.getByRole('button', { name: /Denied.*Use the work vault/ }).first().click()
   await expect(log).toContainText('"action": "approval.deny"')
+})
+
+test('older entries of the audit log are read below the newest, which come in by themselves', async ({ page }) => {
+  for (let i = 0; i < 51; i++) await agent.put('/api/tool-rules', { rules: [] })
+  await page.goto('/approvals/audit?action=tool_rules.changed')
+  const entries = page.getByRole('list', { name: 'Audit log' }).getByRole('listitem')
+  await expect(entries).toHaveCount(50)
+  await page.getByRole('button', { name: 'Show older' }).click()
+  await expect.poll(() => entries.count()).toBeGreaterThan(50)
+  const before = await entries.count()
+  await agent.put('/api/tool-rules', { rules: [] })
+  await expect(entries).toHaveCount(before + 1)
 })
 
 test('on a phone the menu shows that something waits, and nothing is wider than the screen', async ({ page }) => {

@@ -10,20 +10,31 @@ type Options<P extends Page, T> = {
   key: (item: T) => unknown
 }
 
-/** A list that is read a page at a time: what was read of older pages stays below the newest one. */
+/**
+ * A list that is read a page at a time. What follows the newest page stays below it when that is loaded again: what it
+ * pushed out is still there, and what left the list is gone.
+ */
 export class Paged<P extends Page, T> {
   readonly #options: Options<P, T>
-  #older = $state.raw<T[]>([])
-  #cursor = $state.raw<string | null>()
+  /** All rows when the last page was read, and where the next one begins. */
+  #known = $state.raw<{ rows: T[]; next: string | null }>()
   busy = $state(false)
   failure = $state.raw<unknown>()
+  /** What is known behind the last row of the newest page; undefined when nobody read on, or too much came since. */
+  readonly #behind = $derived.by(() => {
+    const { first, items, key } = this.#options
+    const last = items(first()).at(-1)
+    if (!this.#known || last === undefined) return undefined
+    const at = this.#known.rows.findIndex((row) => key(row) === key(last))
+    return at < 0 ? undefined : { rows: this.#known.rows.slice(at + 1), next: this.#known.next }
+  })
   /** Where the next page begins; null when everything is here. */
-  readonly next = $derived.by(() => this.#cursor === undefined ? this.#options.first().nextCursor : this.#cursor)
+  readonly next = $derived.by(() => this.#behind ? this.#behind.next : this.#options.first().nextCursor)
   readonly rows = $derived.by(() => {
     const { first, items, key } = this.#options
     const newest = items(first())
     const fresh = new Set(newest.map(key))
-    return [...newest, ...this.#older.filter((item) => !fresh.has(key(item)))]
+    return [...newest, ...(this.#behind?.rows ?? []).filter((row) => !fresh.has(key(row)))]
   })
 
   constructor(options: Options<P, T>) {
@@ -34,8 +45,7 @@ export class Paged<P extends Page, T> {
   async read(limit?: number): Promise<void> {
     if (this.next === null) return
     const page = await this.#options.read(this.next, limit)
-    this.#older = [...this.#older, ...this.#options.items(page)]
-    this.#cursor = page.nextCursor
+    this.#known = { rows: [...this.rows, ...this.#options.items(page)], next: page.nextCursor }
   }
 
   /** Runs what a button asks for, by default the next page; what went wrong stands in `failure`. */
@@ -51,16 +61,17 @@ export class Paged<P extends Page, T> {
     }
   }
 
-  /** Puts the new state of a row in its place among the older ones, which are not read again by themselves, or drops it. */
+  /** Puts the new state of a row in its place behind the newest page, which is not read again by itself, or drops it. */
   changed(now: T, stays = true): void {
     const { key } = this.#options
-    this.#older = this.#older.flatMap((item) => key(item) !== key(now) ? [item] : stays ? [now] : [])
+    const known = this.#known
+    if (!known) return
+    this.#known = { ...known, rows: known.rows.flatMap((row) => key(row) !== key(now) ? [row] : stays ? [now] : []) }
   }
 
-  /** Forgets the older pages: other filters are another list. */
+  /** Forgets the other pages: other filters are another list. */
   reset(): void {
-    this.#older = []
-    this.#cursor = undefined
+    this.#known = undefined
     this.failure = undefined
   }
 }
