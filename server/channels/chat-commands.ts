@@ -29,7 +29,7 @@ export type ChatCommands = ReturnType<typeof createChatCommands>
 
 /** Slash commands and typed answers, from people who passed the access checks. */
 export function createChatCommands(
-  deps: Pick<ChannelDeps, 'commands' | 'sessions' | 'approvals'> & {
+  deps: Pick<ChannelDeps, 'commands' | 'approvals'> & {
     people: PeopleStore
     pairings: Pairings
     questions: Questions
@@ -76,7 +76,6 @@ export function createChatCommands(
       if (!arg) return 'Write /pair and the code.'
       return welcome(await deps.pairings.approveFromChat(caller, arg))
     }
-    if (name === 'model' && arg) await deps.sessions.create(caller, { session_id: row.session_id })
     const about = slash.plugin === undefined ? {} : aboutOf(speaker)
     const { text, picker } = await commands.run(name, { caller, sessions: [row.session_id], arg, about })
     if (!picker) return text

@@ -154,7 +154,7 @@ export function createRunTurn(deps: RunTurnDeps) {
           if (!begun) emit({ type: 'step', index, model: resolved.runtime_id })
           begun = true
         }
-        // On disk before anybody sees it: after a crash, a question whose answer had begun is not asked again.
+        // Written before anybody sees it: when this process ends, a question whose answer had begun is not asked again.
         const show = async (first: TurnEventBody): Promise<void> => {
           const bodies: TurnEventBody[] = [{ type: 'step', index, model: resolved.runtime_id }, first]
           // On a full disk the model waits, rather than being asked and paid again.

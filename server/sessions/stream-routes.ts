@@ -36,8 +36,8 @@ export const streamRoutes = (deps: Deps) =>
       summary: 'Everything that happens, in one stream',
       description:
         'Topics, separated by commas: `sessions` (turn events of all sessions), `session:<id>`, `resources`, `system`, ' +
-        '`plugin:<name>`. Without the scope read, `resources` tells of conversations only; `system` needs admin. Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: plugin`, ' +
-        '`event: reset`.',
+        '`plugin:<name>`. Without the scope read, `resources` tells of conversations only; `system` needs admin. ' +
+        'Frames: `event: turn` (with `id`), `event: resource`, `event: system`, `event: plugin`, `event: reset`.',
       scope: 'converse',
       query: v.object({
         topics: v.optional(v.pipe(v.string(), v.maxLength(4000)), 'sessions,resources'),

@@ -14,35 +14,49 @@ const NAMING = new Set('declare typeset local readonly export unset read mapfile
  * Why nobody can say beforehand what a piece of syntax runs that looks like mere data. `[[ 'a[$(rm x)]' -eq 0 ]]` runs
  * `rm`, and so do `$((i))`, `${i@P}` and `${!i}` when `i` has such a text, whether a loop or a file gave it.
  */
-export function runsItsValue(node: SyntaxNode): string | undefined {
-  const runs = node.type === 'ArithmeticWord'
-    ? !isNumber(node.value)
-    : node.type === 'ArithmeticExpansion'
-    ? node.expression === undefined
-    : node.type === 'TestBinary'
-    ? NUMBERS.has(node.operator) && ![node.left, node.right].every(isNumberWord)
-    : node.type === 'TestUnary'
-    ? (node.operator === '-v' || node.operator === '-R') && !isName(node.operand)
-    : node.type === 'ParameterExpansion'
-    ? (node.prefix === '!' && node.operation?.type !== 'Names' && !isWhole(node.index)) || !isIndex(node.index)
-    : node.type === 'Slice'
-    ? ![node.offset, node.length].every((word) => word === undefined || isNumberWord(word))
-    : node.type === 'Transform' && node.operand.text === 'P'
-  return runs ? WHY : undefined
-}
+export const runsItsValue = (node: SyntaxNode): string | undefined => isCode(node) ? WHY : undefined
 
 /** The same for the arguments of a built-in command, as `printf -v 'a[$(rm x)]' y` has them. */
-export function runsItsArguments(name: string, args: readonly Arg[]): string | undefined {
+export const runsItsArguments = (name: string, args: readonly Arg[]): string | undefined =>
+  areCode(name, args) ? WHY : undefined
+
+function isCode(node: SyntaxNode): boolean {
+  switch (node.type) {
+    case 'ArithmeticWord':
+      return !isNumber(node.value)
+    case 'ArithmeticExpansion':
+      return node.expression === undefined
+    case 'TestBinary':
+      return NUMBERS.has(node.operator) && ![node.left, node.right].every(isNumberWord)
+    case 'TestUnary':
+      return (node.operator === '-v' || node.operator === '-R') && !isName(node.operand)
+    case 'ParameterExpansion':
+      return (node.prefix === '!' && node.operation?.type !== 'Names' && !isWhole(node.index)) || !isIndex(node.index)
+    case 'Slice':
+      return ![node.offset, node.length].every((word) => word === undefined || isNumberWord(word))
+    case 'Transform':
+      return node.operand.text === 'P'
+    default:
+      return false
+  }
+}
+
+function areCode(name: string, args: readonly Arg[]): boolean {
   const named = (at: number): boolean => at < 0 || isPlainName(args[at + 1])
   const hides = args.some(({ text, literal }) => literal && /\$\(|`/.test(text))
-  const runs = name === 'let'
-    ? !args.every(({ text }) => isNumber(text))
-    : name === 'test' || name === '['
-    ? hides || !['-v', '-R'].every((flag) => named(args.findIndex(({ text }) => text === flag)))
-    : name === 'printf'
-    ? args[0]?.literal === false || (args[0]?.text.startsWith('-v') === true && (args[0].text !== '-v' || !named(0)))
-    : NAMING.has(name) && (hides || args.some((arg) => !isPlain(arg)))
-  return runs ? WHY : undefined
+  switch (name) {
+    case 'let':
+      return !args.every(({ text }) => isNumber(text))
+    case 'test':
+    case '[':
+      return hides || !['-v', '-R'].every((flag) => named(args.findIndex(({ text }) => text === flag)))
+    case 'printf': {
+      const [first] = args
+      return first?.literal === false || (first?.text.startsWith('-v') === true && (first.text !== '-v' || !named(0)))
+    }
+    default:
+      return NAMING.has(name) && (hides || args.some((arg) => !isPlain(arg)))
+  }
 }
 
 /** Also the base of a number, and what is always a number. */
